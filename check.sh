@@ -54,6 +54,15 @@ else
     echo "SKIPPED: no torch and safetensors to compare with; the committed cases were tested above"
 fi
 
+step "MPI"
+# Several ranks on this machine. Only jempp itself is built again.
+if [ -n "${REQUIRE_MPI-}" ] || { command -v mpicc && command -v mpirun && find /usr/lib* -name 'libclang*.so*' | grep -q .; } >/dev/null 2>&1; then
+    cargo clippy --release --features mpi --all-targets -- -D warnings
+    cargo test --release --features mpi --test mpi
+else
+    echo "SKIPPED: it takes Open MPI and libclang (libopenmpi-dev, openmpi-bin, libclang-dev)"
+fi
+
 step "headless"
 # The program for a server, without a window, the report's page, downloads and PyTorch's formats.
 cargo clippy --release --no-default-features --all-targets -- -D warnings

@@ -15,6 +15,7 @@ mod merge;
 mod opening;
 mod pack;
 mod progress;
+mod ranks;
 #[cfg(feature = "report")]
 mod report;
 mod sample;

@@ -10,7 +10,7 @@ use burn_std::config::BurnConfig;
 use cubecl::config::{CubeClRuntimeConfig, RuntimeConfig};
 use serde::Serialize;
 
-use crate::kernels;
+use crate::{kernels, ranks::Ranks};
 pub use readback::{Arrived, ReadError, Readable, Readbacks, count_readbacks, read};
 pub(crate) use readback::{Mark, read_while};
 #[cfg(not(target_arch = "wasm32"))]
@@ -83,13 +83,16 @@ impl fmt::Display for AdapterSummary {
     }
 }
 
-/// An open compute device and its description.
+/// An open compute device and its description; in a run of several ranks, the device of this one.
 #[derive(Clone, Debug)]
 pub struct ComputeDevice {
     /// The device on which tensors are created.
     pub device: Device,
     /// One line for people: the device, and the reason if it was chosen automatically.
     pub description: String,
+    /// The ranks that train together, each on a device of its own; alone, unless MPI started the program.
+    #[doc(hidden)]
+    pub ranks: Ranks,
     adapter: Option<AdapterSummary>,
     queue: Option<wgpu::Queue>,
 }
@@ -107,7 +110,13 @@ impl ComputeDevice {
 
     /// The CPU back end as a compute device, with a description.
     pub fn cpu(description: impl Into<String>) -> Self {
-        Self { device: cpu(), description: description.into(), adapter: None, queue: None }
+        Self {
+            device: cpu(),
+            description: description.into(),
+            ranks: Ranks::alone(),
+            adapter: None,
+            queue: None,
+        }
     }
 
     /// Whether the device is the CPU back end.
@@ -263,18 +272,32 @@ pub fn cpu() -> Device {
 /// # Errors
 /// There is no such adapter, or it cannot be opened.
 pub async fn open(wanted: &str) -> Result<ComputeDevice, DeviceError> {
+    open_nth(wanted, 0).await
+}
+
+/// Opens the device of one of the programs that share this computer, from 0: as [`open`], but if several adapters are as
+/// good, each program takes the next of them.
+///
+/// # Errors
+/// As [`open`].
+pub(crate) async fn open_nth(wanted: &str, nth: usize) -> Result<ComputeDevice, DeviceError> {
     let on_cpu = |description: &str| Ok(ComputeDevice::cpu(description));
     if wanted == "cpu" {
         return on_cpu("CPU back end");
     }
     let adapters = adapters().await;
     let summaries = summaries(&adapters).await;
+    let equal = |first: &AdapterSummary| {
+        let is_equal =
+            |other: &&AdapterSummary| other.kind == first.kind && other.backend == first.backend;
+        summaries.iter().filter(is_equal).collect::<Vec<_>>()
+    };
     let hardware = ["discrete-gpu", "integrated-gpu", "virtual-gpu", "other"]
         .iter()
         .find_map(|kind| summaries.iter().find(|adapter| adapter.kind == *kind));
-    let chosen = match wanted {
+    let candidates = match wanted {
         "auto" => match (hardware, summaries.first()) {
-            (Some(adapter), _) => adapter,
+            (Some(adapter), _) => equal(adapter),
             (None, Some(software)) => {
                 return on_cpu(&format!(
                     "CPU back end (the only adapter, `{}`, is a software one)",
@@ -283,27 +306,28 @@ pub async fn open(wanted: &str) -> Result<ComputeDevice, DeviceError> {
             }
             (None, None) => return on_cpu(NO_ADAPTER),
         },
-        "gpu" => hardware.ok_or_else(|| DeviceError::NoGpu(available(&summaries)))?,
+        "gpu" => equal(hardware.ok_or_else(|| DeviceError::NoGpu(available(&summaries)))?),
         _ => {
             let index = wanted.parse::<usize>().ok();
             let word = wanted.to_lowercase();
-            summaries
-                .iter()
-                .find(|adapter| match index {
-                    Some(index) => adapter.index == index,
-                    None => adapter.backend == word || adapter.name.to_lowercase().contains(&word),
-                })
-                .ok_or_else(|| DeviceError::Unknown {
-                    asked: wanted.to_string(),
-                    available: available(&summaries),
-                })?
+            let is_named = |adapter: &&AdapterSummary| match index {
+                Some(index) => adapter.index == index,
+                None => adapter.backend == word || adapter.name.to_lowercase().contains(&word),
+            };
+            let first = summaries.iter().find(is_named).ok_or_else(|| DeviceError::Unknown {
+                asked: wanted.to_string(),
+                available: available(&summaries),
+            })?;
+            equal(first).into_iter().filter(is_named).collect()
         }
     };
+    let chosen = candidates[nth % candidates.len()];
     let description = format!("{} ({}, {})", chosen.name, chosen.backend, chosen.kind);
     let (device, queue) = open_adapter(&adapters[chosen.index])
         .await
         .map_err(|reason| DeviceError::Open { name: chosen.name.clone(), reason })?;
-    Ok(ComputeDevice { device, description, adapter: Some(chosen.clone()), queue: Some(queue) })
+    let (ranks, adapter, queue) = (Ranks::alone(), Some(chosen.clone()), Some(queue));
+    Ok(ComputeDevice { device, description, ranks, adapter, queue })
 }
 
 /// What tells an adapter and its driver from all others, also on other computers.

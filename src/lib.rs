@@ -62,6 +62,7 @@
 //! | `report` | `jempp report`, and the page of figures that `jempp eval` writes | yes |
 //! | `fetch` | `jempp fetch`, which downloads data sets | yes |
 //! | `pytorch` | `jempp import` and `jempp export` | yes |
+//! | `mpi` | training on several ranks with `mpirun`; it takes an MPI library | no |
 //! | `static-dxc` | on Windows (x86-64): a newer shader compiler inside the program, which the build downloads | no |
 //!
 //! The library needs none of them: `jempp = { version = "0.1", default-features = false }` is all above.
@@ -84,7 +85,8 @@
 //! * `kernel_choices`: the measured choices between the variants of a kernel, kept in the user's cache folder
 //! * `assets`: the files that travel with the program
 //! * `say`: what the program prints, safe on any terminal
-//! * `signals`: requests to stop: Ctrl-C, SIGTERM and SIGHUP
+//! * `signals`: requests to stop: Ctrl-C, SIGTERM, SIGHUP and SIGUSR1
+//! * `ranks`: the processes that train one model together, and what they exchange
 //! * `lessons`: the texts of the lessons
 //! * `picture`: pictures of chains, and a person's own pictures as starts
 //! * `page`: pages of figures that need no other file
@@ -201,6 +203,8 @@ pub mod numbers;
 pub mod picture;
 #[doc(hidden)]
 pub mod principal_axes;
+#[doc(hidden)]
+pub mod ranks;
 #[cfg(not(target_arch = "wasm32"))]
 #[doc(hidden)]
 pub mod results_folder;

@@ -106,7 +106,43 @@ pub struct Terms<T> {
 impl Terms<f64> {
     /// Every term with its name in the log.
     pub fn named(&self) -> [(&'static str, f64); 10] {
-        let Self {
+        const NAMES: [&str; 10] = [
+            "energy_data",
+            "energy_model",
+            "p_x",
+            "cross_entropy",
+            "p_x_y",
+            "energy_l2",
+            "gradient_penalty",
+            "adversarial_gap",
+            "auc",
+            "train_accuracy",
+        ];
+        let values = self.values();
+        std::array::from_fn(|index| (NAMES[index], values[index]))
+    }
+}
+
+impl<T: Copy> Terms<T> {
+    /// The values of all terms, in the order of their names in the log.
+    pub(crate) fn values(&self) -> [T; 10] {
+        [
+            self.energy_data,
+            self.energy_model,
+            self.p_x,
+            self.cross_entropy,
+            self.p_x_y,
+            self.energy_l2,
+            self.gradient_penalty,
+            self.adversarial_gap,
+            self.auc,
+            self.train_accuracy,
+        ]
+    }
+
+    /// The terms with these [`Self::values`].
+    pub(crate) fn of_values(values: [T; 10]) -> Self {
+        let [
             energy_data,
             energy_model,
             p_x,
@@ -117,19 +153,19 @@ impl Terms<f64> {
             adversarial_gap,
             auc,
             train_accuracy,
-        } = *self;
-        [
-            ("energy_data", energy_data),
-            ("energy_model", energy_model),
-            ("p_x", p_x),
-            ("cross_entropy", cross_entropy),
-            ("p_x_y", p_x_y),
-            ("energy_l2", energy_l2),
-            ("gradient_penalty", gradient_penalty),
-            ("adversarial_gap", adversarial_gap),
-            ("auc", auc),
-            ("train_accuracy", train_accuracy),
-        ]
+        ] = values;
+        Self {
+            energy_data,
+            energy_model,
+            p_x,
+            cross_entropy,
+            p_x_y,
+            energy_l2,
+            gradient_penalty,
+            adversarial_gap,
+            auc,
+            train_accuracy,
+        }
     }
 }
 

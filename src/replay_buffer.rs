@@ -8,6 +8,8 @@
 //! so that the class of a slot says less and less about its content. And a batch takes distinct slots; in JEMPP a slot
 //! may appear twice in a batch, and then one of its two chains is lost.
 
+use std::ops::Range;
+
 use burn::tensor::{Device, Tensor};
 use jempp_cpu::reference::NoiseKey;
 use rand::{RngExt, seq::index};
@@ -51,9 +53,9 @@ impl Start {
 /// The chains of one training step, taken out of the buffer.
 #[derive(Clone, Debug)]
 pub struct BufferBatch {
-    /// The states of the chains before sampling, shape (N, C, H, W).
+    /// The states of the chains before sampling, shape (N, C, H, W); only of the rows that were asked for.
     pub x: Tensor<4>,
-    /// The slot of each chain, to which it is written back.
+    /// The slot of each chain of the batch, to which it is written back.
     pub slots: Vec<u32>,
     /// The class of each slot.
     pub labels: Vec<u32>,
@@ -132,6 +134,19 @@ impl ReplayBuffer {
         step: u64,
         attempt: u32,
     ) -> BufferBatch {
+        self.take_rows(batch_size, 0..batch_size, start, seed, step, attempt)
+    }
+
+    /// Takes the chains in some rows of the batch that [`Self::take`] gives.
+    pub(crate) fn take_rows(
+        &self,
+        batch_size: usize,
+        rows: Range<usize>,
+        start: &Start,
+        seed: u64,
+        step: u64,
+        attempt: u32,
+    ) -> BufferBatch {
         let capacity = self.capacity();
         let mut rng = streams::BUFFER_SLOTS.rng(seed, step | u64::from(attempt) << 40);
         let slots: Vec<u32> = index::sample(&mut rng, capacity, batch_size.min(capacity))
@@ -158,8 +173,10 @@ impl ReplayBuffer {
         let fresh = start
             .draw(&fresh_labels, noise, &self.chains.device())
             .reshape([fresh_labels.len(), c * h * w]);
-        let x = kernels::replay_gather(&self.chains, fresh, &source);
-        BufferBatch { x: x.reshape([slots.len(), c, h, w]), slots, labels }
+        // All new chains are drawn, as there are few, so that their noise does not depend on the rows.
+        let source = &source[rows.start.min(slots.len())..rows.end.min(slots.len())];
+        let x = kernels::replay_gather(&self.chains, fresh, source);
+        BufferBatch { x: x.reshape([source.len(), c, h, w]), slots, labels }
     }
 
     /// Writes chains (N, C, H, W) back to their slots.

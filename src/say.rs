@@ -25,6 +25,14 @@ const MAX_POLLS: i32 = 5;
 /// Whether the program was asked to stop.
 static IS_STOPPING: AtomicBool = AtomicBool::new(false);
 
+/// Whether nothing is printed, because another rank of the run prints the same.
+static IS_SILENT: AtomicBool = AtomicBool::new(false);
+
+/// Sets whether nothing is printed: of the ranks of a run, only one speaks.
+pub(crate) fn set_silent(is_silent: bool) {
+    IS_SILENT.store(is_silent, Ordering::Relaxed);
+}
+
 /// Sets whether the program was asked to stop. If so, a line waits only a moment for a slow reader, because saving is
 /// more important.
 pub(crate) fn set_stopping(is_stopping: bool) {
@@ -46,11 +54,17 @@ pub(crate) use {complain, say};
 
 /// Writes a text to standard output; text that cannot be written is dropped.
 pub(crate) fn to_stdout(text: std::fmt::Arguments) {
+    if IS_SILENT.load(Ordering::Relaxed) {
+        return;
+    }
     write(&mut std::io::stdout().lock(), &plain(&text.to_string()));
 }
 
 /// Writes a text to standard error; text that cannot be written is dropped.
 pub(crate) fn to_stderr(text: std::fmt::Arguments) {
+    if IS_SILENT.load(Ordering::Relaxed) {
+        return;
+    }
     write(&mut std::io::stderr().lock(), &plain(&text.to_string()));
 }
 

@@ -1,4 +1,4 @@
-//! Signals that ask the program to stop: Ctrl-C, SIGTERM, SIGHUP.
+//! Signals that ask the program to stop: Ctrl-C, SIGTERM, SIGHUP, and SIGUSR1, which queues send before a time limit.
 //!
 //! The first request makes the current work stop and save. Launchers often signal a process group and its child, so
 //! signals within a second of a request belong to it. A second request only prints that saving is in progress; the
@@ -26,7 +26,8 @@ static FIRST: AtomicI32 = AtomicI32::new(NONE);
 const NONE: i32 = 0;
 const DONE: i32 = -1;
 
-/// The exit status for the signal that stopped the work, if one did: 130 for Ctrl-C, 143 for SIGTERM, 129 for SIGHUP.
+/// The exit status for the signal that stopped the work, if one did: 130 for Ctrl-C, 143 for SIGTERM, 129 for SIGHUP, 138
+/// for SIGUSR1.
 pub(crate) fn exit_status() -> Option<u8> {
     match FIRST.load(Ordering::Relaxed) {
         NONE | DONE => None,
@@ -118,11 +119,11 @@ fn leave(status: i32) {
 #[cfg(unix)]
 fn listen(mut hear: impl FnMut(i32) + Send + 'static) -> std::io::Result<()> {
     use signal_hook::{
-        consts::{SIGHUP, SIGINT, SIGTERM},
+        consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1},
         iterator::Signals,
     };
     let heard: Vec<i32> =
-        [SIGINT, SIGTERM, SIGHUP].into_iter().filter(|&s| !is_ignored(s)).collect();
+        [SIGINT, SIGTERM, SIGHUP, SIGUSR1].into_iter().filter(|&s| !is_ignored(s)).collect();
     let mut signals = Signals::new(heard)?;
     let wait = move || signals.forever().for_each(&mut hear);
     std::thread::Builder::new().name("signals".into()).spawn(wait).map(drop)

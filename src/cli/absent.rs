@@ -20,8 +20,22 @@ pub(super) struct AbsentArgs {
     words: Vec<OsString>,
 }
 
-/// Marks the commands that are not built in, in the list of commands.
+/// Whether `jempp train` can use several ranks, in words, for its help.
+const RANKS: &str = match cfg!(feature = "mpi") {
+    true => {
+        "Several ranks (mpirun -n 4 jempp train …): built in; docs/scale.md tells how to use them"
+    }
+    false => {
+        "Several ranks (mpirun -n 4 jempp train …): only in a jempp that was built with the feature mpi; see docs/scale.md"
+    }
+};
+
+/// Marks the commands that are not built in, in the list of commands; the help of `train` says whether it has MPI.
 pub(super) fn mark(cli: Command) -> Command {
+    let cli = cli.mut_subcommand("train", |train| {
+        let examples = train.get_after_help().map(ToString::to_string).unwrap_or_default();
+        train.after_help(format!("{examples}\n\n{RANKS}"))
+    });
     let absent = COMMANDS.iter().filter(|(.., is_built_in)| !is_built_in);
     absent.fold(cli, |cli, (name, feature, ..)| {
         cli.mut_subcommand(name, |command| {

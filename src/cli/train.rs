@@ -1,8 +1,9 @@
 //! The command `jempp train`, and the job that `jempp` without a command does without a window.
 
 use std::{
+    cell::Cell,
     path::{Path, PathBuf},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use anyhow::Context;
@@ -12,7 +13,7 @@ use indicatif::HumanDuration;
 use super::{
     device_row, memory_row,
     progress::{Progress, during},
-    sample, say_opening, settings,
+    ranks, sample, say_opening, settings,
     tune::TuneArgs,
 };
 use crate::{
@@ -22,6 +23,7 @@ use crate::{
     device::ComputeDevice,
     files,
     kernel_choices::Tuning,
+    ranks::Ranks,
     recipe::{self, DataFacts, Pace},
     run_folder::RunFolder,
     say::{complain, say},
@@ -52,7 +54,8 @@ pub(super) struct TrainArgs {
     /// Seed of weights, data order and chains.
     #[arg(long, conflicts_with = "resume")]
     seed: Option<u64>,
-    /// Compute device: auto, gpu, cpu, or an adapter's index or name.
+    /// Compute device: auto, gpu, cpu, or an adapter's index or name. With several ranks (mpirun), a name may stand for
+    /// several adapters, which they take in turn; or a list names one for each rank of a computer, as in 0,1,cpu.
     #[arg(long, default_value = "auto")]
     device: String,
     #[command(flatten)]
@@ -73,6 +76,19 @@ pub(super) struct TrainArgs {
     /// Set one configuration key, as in sampler.step_size=0.2; may be repeated.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     assignments: Vec<String>,
+    #[command(flatten)]
+    watch: WatchArgs,
+}
+
+/// When a call ends before its run does, and what else it writes.
+#[derive(Debug, Default, Args)]
+struct WatchArgs {
+    /// Stop once the run has done this many steps; it is saved, and --resume goes on.
+    #[arg(long, value_name = "N")]
+    max_steps: Option<u64>,
+    /// Stop after this time, as in 90s, 30m or 8h; the run is saved, and --resume goes on.
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    max_time: Option<Duration>,
     /// Also write an event file for TensorBoard into the run's folder: all measurements, and the sample grids.
     #[arg(long)]
     tensorboard: bool,
@@ -155,72 +171,99 @@ impl TrainArgs {
 
 /// Starts or resumes a training run.
 pub(super) fn run(args: TrainArgs) -> anyhow::Result<()> {
-    let is_complete = match &args.resume {
-        Some(path) => {
-            let device = args.tune.open(&args.device, Tuning::Kept)?;
-            let change = |config| {
-                let config = args.apply(config)?;
-                args.check_used(&config)?;
-                Ok(config)
-            };
-            follow(path, &device, &[], args.tensorboard, |stop, on_event| {
-                training::resume(path, change, &device, stop, on_event)
-            })?
-        }
-        None => start(&args)?,
+    let ranks = ranks::join()?;
+    let result = match &args.resume {
+        Some(path) => resume(&args, path, &ranks),
+        None => start(&args, &ranks),
     };
+    let is_complete = ranks::leave(&ranks, result)?;
     if is_complete {
         signals::work_is_done();
     }
     Ok(())
 }
 
+/// Resumes a run; returns whether it ran to its end.
+fn resume(args: &TrainArgs, path: &Path, ranks: &Ranks) -> anyhow::Result<bool> {
+    let device = ranks::open(args.tune, &args.device, Tuning::Kept, ranks)?;
+    let change = |config| {
+        let config = args.apply(config)?;
+        args.check_used(&config)?;
+        Ok(config)
+    };
+    follow(path, &device, &[], &args.watch, |stop, on_event| {
+        training::resume(path, change, &device, stop, on_event)
+    })
+}
+
 /// Starts a new run; returns whether it ran to its end.
-fn start(args: &TrainArgs) -> anyhow::Result<bool> {
+fn start(args: &TrainArgs, ranks: &Ranks) -> anyhow::Result<bool> {
     let out = args.out.clone().unwrap_or_else(|| PathBuf::from(DEFAULT_RUN));
-    let file = args.file()?;
+    let file = ranks.agree(args.file())?;
     let given = |config| args.given(config, file.as_ref());
     let base = args.base();
     if args.is_auto() {
-        return start_auto(args, &out, &|mut config| {
+        let given = &|mut config: RunConfig| {
             config.data.dataset = base.data.dataset;
             given(config)
-        });
+        };
+        return start_auto(args, &out, given, ranks);
     }
     let preset = args.preset.as_deref().unwrap_or(DEFAULT_PRESET);
-    let config = given(base.with_preset(preset)?)?;
-    args.check_used(&config)?;
-    let device = args.tune.open(&args.device, Tuning::On)?;
-    follow(&out, &device, &[], args.tensorboard, |stop, on_event| {
+    let config = || {
+        let config = given(base.with_preset(preset)?)?;
+        args.check_used(&config)?;
+        Ok(config)
+    };
+    let config = ranks.agree::<_, anyhow::Error>(config())?;
+    let device = ranks::open(args.tune, &args.device, Tuning::On, ranks)?;
+    follow(&out, &device, &[], &args.watch, |stop, on_event| {
         training::train(config, &out, &device, stop, on_event)
     })
 }
 
 /// Starts a new run with the recipe that fits the data, and says before it begins what was chosen and how long it will
-/// take; keys of `given` win.
+/// take; keys of `given` win. Rank 0 chooses for all.
 fn start_auto(
     args: &TrainArgs,
     out: &Path,
     given: &dyn Fn(RunConfig) -> anyhow::Result<RunConfig>,
+    ranks: &Ranks,
 ) -> anyhow::Result<bool> {
-    let mut reading = given(RunConfig::default())?;
-    // The recipe chooses a batch that the data can fill, unless a batch is given.
-    reading.data.batch_size = 1;
-    reading.validate()?;
-    RunFolder::check_free(out)?;
-    let device = args.tune.open(&args.device, Tuning::On)?;
-    let splits = during("reading the data", || data::load(&reading.data, reading.seed))?;
-    let facts = DataFacts::of(&splits, reading.data.dataset);
-    let config = recipe::choose(&facts, &device.device, given)?;
-    args.check_used(&config)?;
-    config.validate()?;
-    let secs = during("timing a few steps", || {
-        pollster::block_on(recipe::seconds_per_step(&config, &facts, &device.device))
+    let reading = || {
+        let mut reading = given(RunConfig::default())?;
+        // The recipe chooses a batch that the data can fill, unless a batch is given.
+        reading.data.batch_size = 1;
+        reading.validate()?;
+        if !ranks.follows() {
+            RunFolder::check_free(out)?;
+        }
+        Ok(reading)
+    };
+    let reading = ranks.agree::<_, anyhow::Error>(reading())?;
+    let device = ranks::open(args.tune, &args.device, Tuning::On, ranks)?;
+    let read = during("reading the data", || data::load(&reading.data, reading.seed));
+    let splits = ranks.agree(read.map_err(anyhow::Error::from))?;
+    let mut rows = Vec::new();
+    let chosen = ranks.bytes_of_first(|| {
+        let facts = DataFacts::of(&splits, reading.data.dataset);
+        let config = recipe::choose(&facts, &device.device, given)?;
+        args.check_used(&config)?;
+        config.validate()?;
+        // Each rank does its share of a step; what they exchange is not timed.
+        let mut timed = config.clone();
+        timed.data.batch_size = config.data.batch_size.div_ceil(ranks.size());
+        let secs = during("timing a few steps", || {
+            pollster::block_on(recipe::seconds_per_step(&timed, &facts, &device.device))
+        })?;
+        let (config, pace) = Pace::fit(config, &facts, secs, given)?;
+        rows.push(("Recipe", recipe::describe(&config, &facts, &device.device)));
+        rows.push(("Time", time_of(&pace)));
+        Ok::<_, anyhow::Error>(config.to_toml().into_bytes())
     })?;
-    let (config, pace) = Pace::fit(config, &facts, secs, given)?;
-    let rows =
-        [("Recipe", recipe::describe(&config, &facts, &device.device)), ("Time", time_of(&pace))];
-    follow(out, &device, &rows, args.tensorboard, |stop, on_event| {
+    let config = RunConfig::default().with_toml(&String::from_utf8_lossy(&chosen));
+    let config = ranks.agree(config.map_err(anyhow::Error::from))?;
+    follow(out, &device, &rows, &args.watch, |stop, on_event| {
         training::train_on(splits, config, out, &device, stop, on_event)
     })
 }
@@ -244,7 +287,7 @@ pub(super) fn quick() -> anyhow::Result<()> {
     let device = TuneArgs::default().open("auto", tuning)?;
     let is_complete = if is_resumed {
         say!("Going on with the run in {}.", out.display());
-        follow(out, &device, &[], false, |stop, on_event| {
+        follow(out, &device, &[], &WatchArgs::default(), |stop, on_event| {
             training::resume(out, Ok, &device, stop, on_event)
         })?
     } else {
@@ -253,7 +296,7 @@ pub(super) fn quick() -> anyhow::Result<()> {
         );
         say!("Ctrl-C saves and exits; the same command resumes the run.");
         let config = RunConfig::preset(DEFAULT_PRESET)?;
-        follow(out, &device, &[], false, |stop, on_event| {
+        follow(out, &device, &[], &WatchArgs::default(), |stop, on_event| {
             training::train(config, out, &device, stop, on_event)
         })?
     };
@@ -268,21 +311,33 @@ fn follow(
     folder: &Path,
     device: &ComputeDevice,
     rows: &[(&str, String)],
-    has_board: bool,
+    watch: &WatchArgs,
     job: impl FnOnce(&dyn Fn() -> bool, &mut dyn FnMut(TrainingEvent)) -> Result<bool, TrainingError>,
 ) -> anyhow::Result<bool> {
     let mut progress = Progress::new();
+    let begin = Instant::now();
+    let done = Cell::new(0);
+    let is_over = || {
+        watch.max_steps.is_some_and(|most| done.get() >= most)
+            || watch.max_time.is_some_and(|most| begin.elapsed() >= most)
+    };
+    let has_board = watch.tensorboard && !device.ranks.follows();
     let mut board = has_board.then(|| Board::Waiting(folder_of(folder)));
     let mut on_event = |event| {
+        match &event {
+            TrainingEvent::Started { step, .. } => done.set(*step),
+            TrainingEvent::Step(report) => done.set(report.step),
+            _ => {}
+        }
         if let TrainingEvent::Ready(run) = &event {
             let mut opening = vec![("Data", run.data.clone())];
             opening.extend_from_slice(rows);
-            opening.extend([
-                ("Network", run.network.clone()),
-                device_row(device),
-                memory_row(&run.memory),
-                ("Writes", folder.display().to_string()),
-            ]);
+            opening.extend([("Network", run.network.clone()), device_row(device)]);
+            if !device.ranks.is_alone() {
+                let batch_size = run.config.data.batch_size;
+                opening.push(("Ranks", ranks::describe(&device.ranks, batch_size)));
+            }
+            opening.extend([memory_row(&run.memory), ("Writes", folder.display().to_string())]);
             say_opening(&opening);
             // Before this point there was nothing to save, and a signal ended the program at once.
             if let Err(error) = signals::stop_flag() {
@@ -294,7 +349,7 @@ fn follow(
         }
         progress.show(&event);
     };
-    Ok(job(&signals::is_requested, &mut on_event)?)
+    Ok(job(&|| signals::is_requested() || is_over(), &mut on_event)?)
 }
 
 /// The folder of a run that is named by its folder or by its checkpoint.

@@ -3,7 +3,11 @@
 use anyhow::ensure;
 use clap::{Args, ValueEnum};
 
-use crate::{device::ComputeDevice, kernel_choices::Tuning, say::complain};
+use crate::{
+    device::{self, ComputeDevice},
+    kernel_choices::Tuning,
+    say::complain,
+};
 
 /// The option of every command that computes on a GPU.
 #[derive(Clone, Copy, Debug, Default, Args)]
@@ -25,8 +29,18 @@ enum Tune {
 impl TuneArgs {
     /// Opens the device `wanted`, and chooses its kernels as the option says, or else by `default`.
     pub(super) fn open(self, wanted: &str, default: Tuning) -> anyhow::Result<ComputeDevice> {
+        self.open_nth(wanted, 0, default)
+    }
+
+    /// As [`Self::open`], for one of the programs that share this computer, from 0.
+    pub(super) fn open_nth(
+        self,
+        wanted: &str,
+        nth: usize,
+        default: Tuning,
+    ) -> anyhow::Result<ComputeDevice> {
         self.start(wanted, default)?;
-        let device = super::open_device(wanted)?;
+        let device = pollster::block_on(device::open_nth(wanted, nth))?;
         if self.tune.is_some() && (device.is_cpu() || device.is_software_adapter()) {
             complain!(
                 "warning: --tune is not used: it is for GPUs, and this is the {}",

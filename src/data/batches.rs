@@ -1,5 +1,7 @@
 //! Training batches: a new shuffled order each epoch, data augmentation and input noise.
 
+use std::ops::Range;
+
 use rand::{RngExt, seq::SliceRandom};
 
 use super::{Dataset, may_flip};
@@ -14,7 +16,7 @@ pub struct Batch {
     pub values: Vec<f32>,
     /// The inputs without augmentation, with independent noise; `None` if nothing was augmented.
     pub plain: Option<Vec<f32>>,
-    /// The class label of each input.
+    /// The class label of each input; of the whole batch, if only some rows were asked for.
     pub labels: Vec<u32>,
 }
 
@@ -43,6 +45,11 @@ impl Batches {
 
     /// The batch of training step `step`; steps are counted from 0 over all epochs.
     pub fn get(&mut self, step: u64) -> Batch {
+        self.get_rows(step, 0..self.config.batch_size)
+    }
+
+    /// The images in some rows of the batch of training step `step`, with the labels of all rows.
+    pub(crate) fn get_rows(&mut self, step: u64, rows: Range<usize>) -> Batch {
         let (epoch, position) = (step / self.steps_per_epoch(), step % self.steps_per_epoch());
         if self.order_epoch != Some(epoch) {
             self.order = (0..self.dataset.len()).collect();
@@ -56,15 +63,19 @@ impl Batches {
         let padding = self.config.crop_padding;
         let is_split = !self.config.augment_energy && (flips || padding > 0);
         let (mut values, mut plain, mut item) = (Vec::new(), Vec::new(), Vec::new());
-        for &index in indices {
+        for (row, &index) in indices.iter().enumerate() {
+            // What is drawn for a row does not depend on which rows are wanted.
+            let flip = flips && rng.random::<bool>();
+            let mut offset = || rng.random_range(0..=2 * padding) as isize - padding as isize;
+            let offset = [offset(), offset()];
+            if !rows.contains(&row) {
+                continue;
+            }
             item.clear();
             self.dataset.extend_with(index, &mut item);
             if is_split {
                 plain.extend_from_slice(&item);
             }
-            let flip = flips && rng.random::<bool>();
-            let mut offset = || rng.random_range(0..=2 * padding) as isize - padding as isize;
-            let offset = [offset(), offset()];
             if flip || offset != [0, 0] {
                 values.extend(shifted(&item, self.dataset.shape, offset, flip));
             } else {
@@ -76,7 +87,8 @@ impl Batches {
         {
             if self.config.input_noise_std > 0.0 {
                 let key = stream.key(self.seed, step as u32);
-                reference::add_normal(values, self.config.input_noise_std as f32, 0, key);
+                let first = (rows.start * self.dataset.num_pixels()) as u32;
+                reference::add_normal(values, self.config.input_noise_std as f32, first, key);
             }
         }
         let labels = indices.iter().map(|&i| self.dataset.labels[i]).collect();

@@ -105,6 +105,6 @@ pub async fn seconds_per_step(
 async fn step(trainer: &mut Trainer) -> Result<(), TrainerError> {
     match trainer.step().await {
         Err(StepError::Read(error)) => Err(error.into()),
-        Ok(_) | Err(StepError::Diverged(_) | StepError::OutOfNoise) => Ok(()),
+        Ok(_) | Err(StepError::Diverged(_) | StepError::OutOfNoise | StepError::Ranks(_)) => Ok(()),
     }
 }

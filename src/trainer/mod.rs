@@ -1,6 +1,8 @@
 //! The trainer: optimisation steps of a training run in memory, and recovery to the last good state after a divergence.
 
+mod among;
 mod divergence;
+mod loss;
 mod near_data;
 mod parts;
 mod recovery;
@@ -22,6 +24,7 @@ use crate::{
     memory::{Demand, TooMuchMemory},
     model::{HostTensor, ModelError, Network, WeightsError, weights_of, with_weights},
     optimizer::{self, WeightAverage},
+    ranks::{RankError, Ranks},
     replay_buffer::{ReplayBuffer, Start},
     sampler::Sampler,
 };
@@ -78,6 +81,22 @@ pub enum TrainerError {
         /// The radius of adversarial training.
         radius: f64,
     },
+    /// The batch cannot be shared evenly.
+    #[error(
+        "data.batch_size = {batch} is the batch of all ranks together, and {ranks} ranks cannot share it evenly: set it to \
+         {fitting}, or start another number of ranks"
+    )]
+    Uneven {
+        /// The size of the batch.
+        batch: usize,
+        /// The number of ranks.
+        ranks: usize,
+        /// The nearest sizes that would do.
+        fitting: String,
+    },
+    /// The ranks of the run cannot continue together.
+    #[error(transparent)]
+    Ranks(#[from] RankError),
     /// The device failed.
     #[error(transparent)]
     Read(#[from] ReadError),
@@ -109,6 +128,8 @@ pub struct Trainer {
     input_shape: [usize; 3],
     /// The estimate of the memory that the run needs.
     demand: Demand,
+    /// The ranks that train this run together.
+    ranks: Ranks,
     /// At most two states, the older first.
     good_states: Vec<GoodState>,
     /// The number of recoveries in earlier sessions of the run; each session has its own limit.
@@ -117,7 +138,12 @@ pub struct Trainer {
 
 /// Rejects a configuration that is not valid for training, or needs too much memory, before any large allocation. Returns
 /// the estimate of the memory.
-fn check(config: &RunConfig, train: &Dataset, device: &Device) -> Result<Demand, TrainerError> {
+fn check(
+    config: &RunConfig,
+    train: &Dataset,
+    device: &Device,
+    ranks: &Ranks,
+) -> Result<Demand, TrainerError> {
     config.validate()?;
     train.check()?;
     let (batch_size, num_train) = (config.data.batch_size, train.len());
@@ -128,9 +154,23 @@ fn check(config: &RunConfig, train: &Dataset, device: &Device) -> Result<Demand,
     if num_classes == 1 && config.objective.attacks_images() {
         return Err(TrainerError::OneClass { radius: config.objective.adversarial_radius });
     }
-    let demand = Demand::of_training(config, train.shape, num_classes, train.len(), device)?;
-    demand.check(config)?;
+    if !batch_size.is_multiple_of(ranks.size()) {
+        return Err(uneven(batch_size, ranks.size()));
+    }
+    let mut of_rank = config.clone();
+    of_rank.data.batch_size = batch_size / ranks.size();
+    let demand = Demand::of_training(&of_rank, train.shape, num_classes, train.len(), device)?;
+    demand.check(&of_rank)?;
     Ok(demand)
+}
+
+fn uneven(batch: usize, ranks: usize) -> TrainerError {
+    let below = batch / ranks * ranks;
+    let fitting = match below {
+        0 => ranks.to_string(),
+        below => format!("{below} or {}", below + ranks),
+    };
+    TrainerError::Uneven { batch, ranks, fitting }
 }
 
 /// One sampler for each step of a chain, with the steps that a curriculum has added.
@@ -147,10 +187,26 @@ impl Trainer {
     /// The settings do not fit the data or each other.
     pub fn new(config: RunConfig, train: Dataset, device: &Device) -> Result<Self, TrainerError> {
         let go_on = &mut |_, _| ControlFlow::Continue(());
-        Ok(Self::new_with(config, train, device, go_on)?.0)
+        Ok(Self::new_with(config, train, device, &Ranks::alone(), go_on)?.0)
     }
 
-    /// As [`Trainer::new`], but also returns which class centres had to be truncated. `on_class` receives the progress
+    /// As [`Trainer::new`], as one of some ranks. All of them call it, and then rank 0 calls [`Trainer::step_unless`], and the
+    /// others [`Trainer::follow`].
+    ///
+    /// # Errors
+    /// As [`Trainer::new`]; or the ranks cannot share a batch evenly.
+    #[doc(hidden)]
+    pub fn new_among(
+        config: RunConfig,
+        train: Dataset,
+        device: &Device,
+        ranks: &Ranks,
+    ) -> Result<Self, TrainerError> {
+        let go_on = &mut |_, _| ControlFlow::Continue(());
+        Ok(Self::new_with(config, train, device, ranks, go_on)?.0)
+    }
+
+    /// As [`Trainer::new`], as one of some ranks, but also returns which class centres had to be truncated. `on_class` receives the progress
     /// of their estimation and may stop it ([`ClassCentersData::estimate_with`]).
     ///
     /// # Errors
@@ -159,14 +215,17 @@ impl Trainer {
         config: RunConfig,
         train: Dataset,
         device: &Device,
+        ranks: &Ranks,
         on_class: &mut dyn FnMut(usize, usize) -> ControlFlow<()>,
     ) -> Result<(Self, Option<Cut>), TrainerError> {
-        let demand = check(&config, &train, device)?;
+        let demand = check(&config, &train, device, ranks)?;
         let (class_centers, cut) =
             ClassCentersData::estimate_with(&train, &config.class_centers, on_class)?;
         let counters =
             Counters { learning_rate_factor: 1.0, smoothed_auc: 0.5, ..Counters::default() };
-        let trainer = Self::assemble(config, train, device, demand, class_centers, counters, None)?;
+        let mut trainer =
+            Self::assemble(config, train, device, demand, class_centers, counters, None)?;
+        trainer.ranks = ranks.clone();
         Ok((trainer, cut))
     }
 
@@ -179,11 +238,25 @@ impl Trainer {
         train: Dataset,
         device: &Device,
     ) -> Result<Self, TrainerError> {
+        Self::resume_among(checkpoint, train, device, &Ranks::alone())
+    }
+
+    /// As [`Trainer::resume`], as one of some ranks; all of them resume the same checkpoint.
+    ///
+    /// # Errors
+    /// As [`Trainer::resume`].
+    #[doc(hidden)]
+    pub fn resume_among(
+        checkpoint: Checkpoint,
+        train: Dataset,
+        device: &Device,
+        ranks: &Ranks,
+    ) -> Result<Self, TrainerError> {
         if checkpoint.is_packed() {
             return Err(CheckpointError::Packed.into());
         }
         checkpoint.check_data(&train)?;
-        let demand = check(&checkpoint.config, &train, device)?;
+        let demand = check(&checkpoint.config, &train, device, ranks)?;
         let Checkpoint {
             config,
             counters,
@@ -197,6 +270,7 @@ impl Trainer {
         let chains = Some(replay_buffer);
         let mut trainer =
             Self::assemble(config, train, device, demand, class_centers, counters, chains)?;
+        trainer.ranks = ranks.clone();
         trainer.network = with_weights(trainer.network, weights)?;
         if let Some(average) = &mut trainer.average {
             // A run that starts to average uses its current weights as the first average.
@@ -263,6 +337,7 @@ impl Trainer {
             counters,
             input_shape,
             demand,
+            ranks: Ranks::alone(),
             good_states: Vec::new(),
         })
     }

@@ -56,8 +56,11 @@ impl Trainer {
         let mut random = streams::TRAINING_ATTACK_STARTS.rng(self.config.seed, step);
         let mut climb = |center: &Tensor<4>, slope: &dyn Fn(&Tensor<4>) -> Tensor<4>| {
             let [n, c, h, w] = center.dims();
-            let offsets = ball.draw(n, c * h * w, &mut random);
-            let start = center.clone() + self.upload(offsets, n);
+            let batch_size = self.config.data.batch_size;
+            let offsets = ball.draw(batch_size, c * h * w, &mut random);
+            let rows = self.ranks.rows(batch_size);
+            let own = &offsets[rows.start * c * h * w..rows.end * c * h * w];
+            let start = center.clone() + self.upload(own.to_vec(), n);
             let slope: Slope = &|x, _| (slope(x), None);
             ascend(slope, &ball, center, start, labels, weights.adversarial_steps)
         };

@@ -8,7 +8,8 @@ use burn::{
 use super::{
     Trainer,
     divergence::{self, Divergence},
-    near_data::{NearData, Probes},
+    loss::{Inputs, Loss},
+    near_data::NearData,
     samplers,
 };
 use jempp_cpu::reference::NoiseKey;
@@ -20,8 +21,9 @@ use crate::{
     energy::JointEnergy,
     kernels::index_tensor,
     model::Network,
-    objective::{ModelSide, Objective, ObjectiveInput, ProbeSide, Terms, objective},
+    objective::{Objective, Terms},
     optimizer,
+    ranks::{Order, RankError},
     sampler::{ChainState, StepInfo},
     streams,
 };
@@ -42,6 +44,9 @@ pub enum StepError {
     /// The device failed.
     #[error(transparent)]
     Read(#[from] ReadError),
+    /// A rank of the run failed, or is gone.
+    #[error(transparent)]
+    Ranks(#[from] RankError),
     /// The run is so long that its random numbers would repeat.
     #[error(
         "a run has random numbers for {} steps and {} recoveries, and this one has used them up; start a new run",
@@ -95,6 +100,15 @@ impl Trainer {
         &mut self,
         stop: &dyn Fn() -> bool,
     ) -> Result<Option<StepReport>, StepError> {
+        self.ranks.order(Order::Step)?;
+        self.step_here(stop).await
+    }
+
+    /// Does this rank's part of a step.
+    pub(super) async fn step_here(
+        &mut self,
+        stop: &dyn Fn() -> bool,
+    ) -> Result<Option<StepReport>, StepError> {
         let step = self.counters.step;
         // After a recovery, a repeated step draws other chains and other noise.
         let noise = streams::training_chain(self.config.seed, step, self.counters.num_recoveries);
@@ -112,26 +126,61 @@ impl Trainer {
             None => self.upload_batch(step),
         };
         let chains = match needs_chains {
-            true => match self.sample(&weights, step, noise, stop).await? {
-                Some(chains) => Some(chains),
-                None => return Ok(None),
+            true => match self.sample(&weights, step, noise, stop).await {
+                Ok(Some(chains)) => Some(chains),
+                Ok(None) => {
+                    self.say_stop()?;
+                    return Ok(None);
+                }
+                Err(error) => return Err(self.say_failure(error)),
             },
             false => None,
         };
-        let near = self.near_data(&weights, [&batch.values, batch.x_data()], &batch.labels, step);
+        let near = self.near_data(
+            &weights,
+            [&batch.values, batch.x_data()],
+            &self.own_rows(&batch.labels),
+            step,
+        );
         let inputs = batch.inputs(near, chains.as_ref(), self.config.training.max_chain_steps > 0);
         let loss = Loss { inputs, weights, micro_batch: self.config.data.micro_batch };
         // The forward passes change the running statistics of batch norm, but a step that diverges must not.
         let network = self.network.copy();
-        let (Objective { loss: value, terms }, gradients) = loss.gradients(&network);
-
-        let summary = match &chains {
-            Some(chains) => Tensor::cat(chains.summaries.clone(), 0).mean_dim(0),
-            None => Tensor::zeros([1, 3], &self.device),
-        };
         let RunConfig { optimizer, training, .. } = &self.config;
         let learning_rate = self.counters.learning_rate_factor
             * optimizer::learning_rate(optimizer, step, self.steps_per_epoch(), training.epochs);
+        let stepped = match self.ranks.is_alone() {
+            true => self.update_alone(loss, network, chains.as_ref(), learning_rate).await?,
+            false => {
+                if stop() {
+                    self.ranks.set_stopping();
+                }
+                let stepped = self.update_among(loss, network, chains.as_ref(), learning_rate);
+                match stepped.await? {
+                    Some(stepped) => stepped,
+                    None => return Ok(None),
+                }
+            }
+        };
+        let report = self.accept(stepped, chains.map(|chains| chains.slots), learning_rate)?;
+        self.compare_weights_if_due().await?;
+        Ok(Some(report))
+    }
+
+    /// Computes the update of a step of one process.
+    async fn update_alone(
+        &mut self,
+        loss: Loss,
+        network: Network,
+        chains: Option<&Chains>,
+        learning_rate: f64,
+    ) -> Result<Stepped, StepError> {
+        let (Objective { loss: value, terms }, gradients) = loss.gradients(&network);
+        let summary = match chains {
+            Some(chains) => chains.summary(),
+            None => Tensor::zeros([1, 3], &self.device),
+        };
+        let next_step = self.counters.step + 1;
         let mut update = Some(Update { network, gradients, loss });
         let mut updated = None;
         let reading = read_while((summary, value, terms), || {
@@ -144,18 +193,38 @@ impl Trainer {
             });
             // The readback reports what goes wrong.
             let _ = self.device.flush();
-            self.next_batch = Some(self.upload_batch(step + 1));
+            self.next_batch = Some(self.upload_batch(next_step));
         });
         let (summary, value, terms) = reading.await?;
-        let mean = |nth: usize| f64::from(summary[nth]);
+        let results = match (updated, update) {
+            (Some((network, optimizer)), _) => Updated::Done(network, optimizer),
+            (None, Some(update)) => Updated::Later(update),
+            (None, None) => unreachable!("an update is applied or kept"),
+        };
+        let summary = std::array::from_fn(|nth| f64::from(summary[nth]));
+        let x_model = chains.map(|chains| chains.x.clone());
+        Ok(Stepped { updated: results, loss: f64::from(value[0]), terms, summary, x_model })
+    }
+
+    /// Takes over the results of a step, unless it diverged.
+    fn accept(
+        &mut self,
+        stepped: Stepped,
+        slots: Option<Vec<u32>>,
+        learning_rate: f64,
+    ) -> Result<StepReport, Divergence> {
+        let step = self.counters.step;
+        let Stepped { updated, loss, terms, summary, x_model } = stepped;
+        let [gradient_norm, clamp_rate, saturation] = summary;
+        let has_chains = slots.is_some();
         let report = StepReport {
             step: step + 1,
             epoch: step / self.steps_per_epoch() + 1,
-            gradient_norm: mean(0),
-            clamp_rate: mean(1),
-            saturation: mean(2),
-            loss: f64::from(value[0]),
-            gap: if needs_chains { terms.energy_data - terms.energy_model } else { 0.0 },
+            gradient_norm,
+            clamp_rate,
+            saturation,
+            loss,
+            gap: if has_chains { terms.energy_data - terms.energy_model } else { 0.0 },
             terms,
             learning_rate,
         };
@@ -166,25 +235,28 @@ impl Trainer {
             // Only now is the state before this step known to be good.
             self.remember();
         }
-        if let Some((network, optimizer)) = updated {
-            (self.network, self.optimizer) = (network, optimizer);
-        } else if let Some(update) = update {
-            self.network = update.apply(&self.config, &mut self.optimizer, learning_rate);
+        match updated {
+            Updated::Done(network, optimizer) => {
+                (self.network, self.optimizer) = (network, optimizer);
+            }
+            Updated::Later(update) => {
+                self.network = update.apply(&self.config, &mut self.optimizer, learning_rate);
+            }
         }
         if let Some(average) = &mut self.average {
             average.update(&self.network, step);
         }
-        if let Some(chains) = chains {
-            self.buffer.put(chains.x, &chains.slots);
+        if let Some((x, slots)) = x_model.zip(slots) {
+            self.buffer.put(x, &slots);
         }
         self.counters.smoothed_gap = smoothed_gap;
         self.counters.step += 1;
         // The temperature was that of other weights.
         self.counters.temperature = None;
-        if needs_chains {
+        if has_chains {
             self.follow_curriculum(report.terms.auc);
         }
-        Ok(Some(report))
+        Ok(report)
     }
 
     /// Whether a step is one of `training.classifier_epochs`.
@@ -218,14 +290,25 @@ impl Trainer {
 
     /// The batch of training step `step`, on the device.
     fn upload_batch(&mut self, step: u64) -> DeviceBatch {
-        let Batch { values, plain, labels } = self.batches.get(step);
+        let rows = self.ranks.rows(self.config.data.batch_size);
+        let count = rows.len();
+        let Batch { values, plain, labels } = self.batches.get_rows(step, rows);
         // Otherwise only the cross entropy uses the data.
         let plain = plain.filter(|_| self.objective_at(step).needs_energies());
         DeviceBatch {
             step,
-            values: self.upload(values, labels.len()),
-            plain: plain.map(|plain| self.upload(plain, labels.len())),
+            values: self.upload(values, count),
+            plain: plain.map(|plain| self.upload(plain, count)),
             labels: index_tensor(&labels, &self.device),
+        }
+    }
+
+    /// The rows of this rank.
+    fn own_rows(&self, labels: &Tensor<1, Int>) -> Tensor<1, Int> {
+        let rows = self.ranks.rows(labels.dims()[0]);
+        match self.ranks.is_alone() {
+            true => labels.clone(),
+            false => labels.clone().narrow(0, rows.start, rows.len()),
         }
     }
 
@@ -249,14 +332,17 @@ impl Trainer {
     ) -> Result<Option<Chains>, ReadError> {
         let attempt = self.counters.num_recoveries as u32;
         let RunConfig { seed, data, .. } = &self.config;
-        let taken = self.buffer.take(data.batch_size, &self.start, *seed, step, attempt);
+        let rows = self.ranks.rows(data.batch_size);
+        let taken =
+            self.buffer.take_rows(data.batch_size, rows.clone(), &self.start, *seed, step, attempt);
         // All uploads come before the first step: each one submits the work that waits.
         let labels = index_tensor(&taken.labels, &self.device);
         let energy = match weights.p_x_y_weight > 0.0 {
-            true => JointEnergy::for_labels(&self.network, taken.labels),
+            true => JointEnergy::for_labels(&self.network, taken.labels[rows.clone()].to_vec()),
             false => JointEnergy::new(&self.network),
         };
         let energy = energy.with_micro_batch(data.micro_batch);
+        let noise = noise.from_chain(rows.start as u32);
         let mut state = ChainState { x: taken.x, noise };
         let mut summaries = Vec::with_capacity(self.samplers.len());
         let mut last_mark = None;
@@ -278,7 +364,7 @@ impl Trainer {
     }
 }
 
-/// A batch of the training set on the device.
+/// A batch of the training set on the device: this rank's images, and the labels of all.
 pub(super) struct DeviceBatch {
     /// The training step that it is for.
     step: u64,
@@ -312,8 +398,28 @@ impl DeviceBatch {
     }
 }
 
+/// The results of a step, before it is accepted.
+pub(super) struct Stepped {
+    pub(super) updated: Updated,
+    pub(super) loss: f64,
+    pub(super) terms: Terms<f64>,
+    /// Along the chains: gradient norm, share of clamped components, share of saturated pixels.
+    pub(super) summary: [f64; 3],
+    /// All chains after the step, shape (N, C, H, W).
+    pub(super) x_model: Option<Tensor<4>>,
+}
+
+/// The update of the weights in one step.
+#[allow(clippy::large_enum_variant, reason = "there is one in a step, not a collection")]
+pub(super) enum Updated {
+    /// The network and the optimiser after it.
+    Done(Network, ModuleOptimizer),
+    /// It is applied if the step is accepted.
+    Later(Update),
+}
+
 /// The update of the weights in one step, before it is applied.
-struct Update {
+pub(super) struct Update {
     /// The network of the forward pass, with the running statistics after it.
     network: Network,
     gradients: GradientsParams,
@@ -340,63 +446,19 @@ impl Update {
     }
 }
 
-/// The chains of one step, for the loss and for the write-back to the buffer.
-struct Chains {
-    x: Tensor<4>,
-    slots: Vec<u32>,
+/// The chains of one step, for the loss and for the write-back to the buffer: this rank's states, and the slots and classes
+/// of all.
+pub(super) struct Chains {
+    pub(super) x: Tensor<4>,
+    pub(super) slots: Vec<u32>,
     labels: Tensor<1, Int>,
     /// One summary for each step of the chains; see [`crate::sampler::StepInfo`].
     summaries: Vec<Tensor<2>>,
 }
 
-/// The loss of one step as a function of the network.
-pub(super) struct Loss {
-    pub(super) inputs: Inputs,
-    /// The weights of its terms.
-    pub(super) weights: ObjectiveConfig,
-    /// The number of images that pass at a time; 0 means all.
-    pub(super) micro_batch: usize,
-}
-
-/// The inputs of the loss of one step, besides the network. Images have shape (N, C, H, W).
-pub(super) struct Inputs {
-    pub(super) x_data: Tensor<4>,
-    pub(super) x_augmented: Option<Tensor<4>>,
-    pub(super) labels_data: Tensor<1, Int>,
-    pub(super) x_high: Option<Tensor<4>>,
-    pub(super) probes: Option<Probes>,
-    pub(super) compares: bool,
-    pub(super) model: Option<(Tensor<4>, Tensor<1, Int>)>,
-}
-
-impl Inputs {
-    /// Computes the loss of `network`. Only the images of the cross entropy update its running statistics: evaluation,
-    /// which uses these, classifies images, and chains may be far from images.
-    ///
-    /// Differs from JEMPP: there every pass updates them, also that of the chains; the pass of the cross entropy is
-    /// last, so with a momentum of 0.9 chains and images of p(x) keep 10 %. Here these 10 % belong to earlier images.
-    pub(super) fn objective(&self, network: &Network, weights: &ObjectiveConfig) -> Objective {
-        let aside = network.aside();
-        let x_data = self.x_data.clone();
-        let (logits_data, logits_augmented) = match self.x_augmented.clone() {
-            Some(x_augmented) => (aside.logits(x_data), Some(network.logits(x_augmented))),
-            None => (network.logits(x_data), None),
-        };
-        let input = ObjectiveInput {
-            logits_data,
-            logits_augmented,
-            labels_data: self.labels_data.clone(),
-            logits_high: self.x_high.clone().map(|x| aside.logits(x)),
-            probes: self.probes.clone().map(|Probes { ends, factor }| {
-                let logits = ends.map(|x| aside.logits(x.autodiff()));
-                ProbeSide { logits, factor }
-            }),
-            compares: self.compares,
-            model: self.model.clone().map(|(x, labels)| {
-                let logits = aside.logits(x);
-                ModelSide { logits, labels }
-            }),
-        };
-        objective(weights, input)
+impl Chains {
+    /// The mean summary along the chains, shape (1, 3).
+    pub(super) fn summary(&self) -> Tensor<2> {
+        Tensor::cat(self.summaries.clone(), 0).mean_dim(0)
     }
 }

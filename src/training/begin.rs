@@ -8,10 +8,11 @@ use web_time::Instant;
 use super::{RunDescription, Training, TrainingError, TrainingEvent};
 use crate::{
     checkpoint::Checkpoint,
-    config::{ConfigError, Norm, RunConfig},
+    config::{ConfigError, Difference, Norm, RunConfig},
     data::{self, Dataset, Splits},
     device::ComputeDevice,
     files,
+    ranks::{RankError, Ranks},
     run_folder::RunFolder,
     trainer::Trainer,
 };
@@ -27,10 +28,13 @@ impl Training {
         device: &ComputeDevice,
         on_event: &mut dyn FnMut(TrainingEvent),
     ) -> Result<Self, TrainingError> {
-        config.validate()?;
-        RunFolder::check_free(out)?;
-        data::prepare(&config.data).await?;
-        let splits = data::load(&config.data, config.seed)?;
+        let prepared = async {
+            config.validate()?;
+            RunFolder::check_free(out)?;
+            data::prepare(&config.data).await?;
+            data::load(&config.data, config.seed).map_err(TrainingError::from)
+        };
+        let splits = device.ranks.agree(prepared.await)?;
         Self::start_on(splits, config, out, device, on_event).await
     }
 
@@ -45,38 +49,45 @@ impl Training {
         device: &ComputeDevice,
         on_event: &mut dyn FnMut(TrainingEvent),
     ) -> Result<Self, TrainingError> {
-        config.validate()?;
-        RunFolder::check_free(out)?;
-        make_absolute(&mut config);
-        splits.settle(&mut config.data);
+        let ranks = &device.ranks;
+        let checked = config.validate().map_err(TrainingError::from);
+        let checked =
+            checked.and_then(|()| RunFolder::check_free(out).map_err(TrainingError::from));
+        ranks.agree(checked)?;
+        settle(&mut config, &splits);
+        check_same_start(ranks, &config, &splits)?;
         let warnings = splits.warnings().to_vec();
         let mut description = RunDescription::of(&config, &splits);
         let toml = config.to_toml();
-        let (trainer, cut) =
-            Trainer::new_with(config, splits.train, &device.device, &mut |done, of| {
+        let made =
+            Trainer::new_with(config, splits.train, &device.device, ranks, &mut |done, of| {
                 on_event(TrainingEvent::Preparing { done, of });
                 ControlFlow::Continue(())
-            })?;
-        description.network = describe_network(&trainer);
-        description.memory = trainer.demand().to_string();
+            });
+        let (trainer, cut) = ranks.agree(made.map_err(TrainingError::from))?;
+        trainer.compare_weights().await?;
+        describe(&mut description, &trainer);
         on_event(TrainingEvent::Ready(Box::new(description.clone())));
-        // The folder is created last, so that a run that cannot start leaves none behind.
-        let folder = RunFolder::create(out)?;
-        let mut run = Self::of(description, trainer, folder, [splits.validation, splits.test]);
-        run.notes.extend(warnings);
-        run.notes.extend(cut.map(|cut| cut.to_string()));
-        // A run that diverges at once still leaves a checkpoint to inspect and resume.
-        let saved = match run.save().await {
-            Ok(()) => run.folder.write_config(&toml).map_err(TrainingError::from),
-            Err(error) => Err(error),
-        };
-        match saved {
-            Ok(()) => Ok(run),
-            Err(error) => {
-                run.folder.abandon();
-                Err(error)
+        let started = async {
+            // The folder is created last, so that a run that cannot start leaves none behind.
+            let folder = RunFolder::create(out)?;
+            let mut run = Self::of(description, trainer, folder, [splits.validation, splits.test]);
+            run.notes.extend(warnings);
+            run.notes.extend(cut.map(|cut| cut.to_string()));
+            // A run that diverges at once still leaves a checkpoint to inspect and resume.
+            let saved = match run.save().await {
+                Ok(()) => run.folder.write_config(&toml).map_err(TrainingError::from),
+                Err(error) => Err(error),
+            };
+            match saved {
+                Ok(()) => Ok(run),
+                Err(error) => {
+                    run.folder.abandon();
+                    Err(error)
+                }
             }
-        }
+        };
+        ranks.agree(started.await)
     }
 
     /// Resumes the run in `path`. Its configuration stays, except for what `change` may replace: the data folder, the
@@ -91,47 +102,47 @@ impl Training {
         device: &ComputeDevice,
         on_event: &mut dyn FnMut(TrainingEvent),
     ) -> Result<Self, TrainingError> {
-        let folder = RunFolder::open(path)?;
-        let mut checkpoint = Checkpoint::load(&folder.checkpoint())?;
-        let before = checkpoint.config.clone();
-        let mut config = change(before.clone())?;
-        config.validate()?;
-        check_same_run(&before, &config)?;
-        data::prepare(&config.data).await?;
-        let splits = data::load(&config.data, config.seed).map_err(|source| {
-            match config.data.dir == before.data.dir && !before.data.dir.is_empty() {
-                true => TrainingError::StoredData {
-                    dir: before.data.dir.clone(),
-                    source: source.into(),
-                },
-                false => source.into(),
-            }
+        let ranks = &device.ranks;
+        let mut opened = None;
+        // The other ranks get the state from rank 0, and need no file.
+        ranks.bytes_of_first(|| {
+            let folder = RunFolder::open(path)?;
+            let (bytes, checkpoint) = Checkpoint::read(&folder.checkpoint())?;
+            opened = Some((folder, checkpoint));
+            Ok::<_, TrainingError>(bytes)
         })?;
-        make_absolute(&mut config);
+        let Some((folder, checkpoint)) = opened else { return Err(RankError::Gone.into()) };
+        let prepared = ranks.agree(Prepared::of(checkpoint, change).await)?;
+        let Prepared { before, checkpoint, splits } = prepared;
+        check_same_start(ranks, &checkpoint.config, &splits)?;
+        let config = checkpoint.config.clone();
         let mut description = RunDescription::of(&config, &splits);
         let counters = checkpoint.counters.clone();
-        checkpoint.config = config.clone();
-        let trainer = Trainer::resume(checkpoint, splits.train, &device.device)?;
-        description.network = describe_network(&trainer);
-        description.memory = trainer.demand().to_string();
-        let mut run = Self::of(description, trainer, folder, [splits.validation, splits.test]);
-        if config.training.epochs < before.training.epochs && counters.step > run.num_steps() {
-            return Err(TrainingError::TooFewEpochs {
-                epochs: config.training.epochs,
-                done: counters.step / run.trainer.steps_per_epoch(),
-                step: counters.step,
-            });
-        }
-        run.notes.extend(edits_of(&run.folder, &before));
-        on_event(TrainingEvent::Ready(Box::new(run.description.clone())));
-        run.folder.rewind(&counters)?;
-        if config != before {
-            run.save().await?;
-        }
-        if config != before || !files::is_file(&run.folder.config()) {
-            run.folder.write_config(&config.to_toml())?;
-        }
-        Ok(run)
+        let made = Trainer::resume_among(checkpoint, splits.train, &device.device, ranks);
+        let trainer = ranks.agree(made.map_err(TrainingError::from))?;
+        trainer.compare_weights().await?;
+        describe(&mut description, &trainer);
+        let resumed = async {
+            let mut run = Self::of(description, trainer, folder, [splits.validation, splits.test]);
+            if config.training.epochs < before.training.epochs && counters.step > run.num_steps() {
+                return Err(TrainingError::TooFewEpochs {
+                    epochs: config.training.epochs,
+                    done: counters.step / run.trainer.steps_per_epoch(),
+                    step: counters.step,
+                });
+            }
+            run.notes.extend(edits_of(&run.folder, &before));
+            on_event(TrainingEvent::Ready(Box::new(run.description.clone())));
+            run.folder.rewind(&counters)?;
+            if config != before {
+                run.save().await?;
+            }
+            if config != before || !files::is_file(&run.folder.config()) {
+                run.folder.write_config(&config.to_toml())?;
+            }
+            Ok(run)
+        };
+        ranks.agree(resumed.await)
     }
 
     fn of(
@@ -141,7 +152,9 @@ impl Training {
         [validation, test]: [Dataset; 2],
     ) -> Self {
         let config = trainer.config();
-        let notes = norm_of_parts(config).into_iter().chain(unused_flip(config)).collect();
+        let of_ranks = norm_of_ranks(config, trainer.ranks());
+        let notes = norm_of_parts(config).into_iter().chain(of_ranks);
+        let notes = notes.chain(unused_flip(config)).collect();
         Self {
             description,
             saved_step: trainer.counters().step,
@@ -157,15 +170,114 @@ impl Training {
     }
 }
 
-/// A note if batch norm takes its statistics from parts of the batch.
-fn norm_of_parts(config: &RunConfig) -> Option<String> {
-    let (part, batch) = (config.data.micro_batch, config.data.batch_size);
-    let is_of_batch = match config.model.norm {
+/// A checkpoint to resume, with the settings of the new session, and its data.
+pub(super) struct Prepared {
+    /// The settings of the session before.
+    before: RunConfig,
+    /// The state, with the settings of the new session.
+    pub(super) checkpoint: Checkpoint,
+    pub(super) splits: Splits,
+}
+
+impl Prepared {
+    /// Applies the changes of a new session to a checkpoint, and reads its data.
+    pub(super) async fn of(
+        mut checkpoint: Checkpoint,
+        change: impl FnOnce(RunConfig) -> Result<RunConfig, ConfigError>,
+    ) -> Result<Self, TrainingError> {
+        let before = checkpoint.config.clone();
+        let mut config = change(before.clone())?;
+        config.validate()?;
+        check_same_run(&before, &config)?;
+        data::prepare(&config.data).await?;
+        let splits = data::load(&config.data, config.seed).map_err(|source| {
+            match config.data.dir == before.data.dir && !before.data.dir.is_empty() {
+                true => TrainingError::StoredData {
+                    dir: before.data.dir.clone(),
+                    source: source.into(),
+                },
+                false => source.into(),
+            }
+        })?;
+        make_absolute(&mut config);
+        checkpoint.config = config;
+        Ok(Self { before, checkpoint, splits })
+    }
+}
+
+/// The settings that a new run keeps.
+pub(super) fn settle(config: &mut RunConfig, splits: &Splits) {
+    make_absolute(config);
+    splits.settle(&mut config.data);
+}
+
+/// Checks that all ranks start with the same settings and the same data.
+pub(super) fn check_same_start(
+    ranks: &Ranks,
+    config: &RunConfig,
+    splits: &Splits,
+) -> Result<(), RankError> {
+    if ranks.is_alone() {
+        return Ok(());
+    }
+    ranks.check_same(&config.to_toml(), |first, own| {
+        let parsed = [first, own].map(|toml| RunConfig::default().with_toml(toml));
+        let [Ok(first), Ok(own)] = parsed else {
+            return (first != own).then(|| "its settings cannot be read by this version".into());
+        };
+        let differences = own.differences(&first);
+        // Each computer may have the files in another place.
+        let differences = differences.iter().filter(|difference| difference.key != "data.dir");
+        let differences: Vec<String> = differences
+            .map(|difference| {
+                let Difference { key, here, there } = difference;
+                format!("{key} = {here} here, and {there} on rank 0")
+            })
+            .collect();
+        (!differences.is_empty())
+            .then(|| format!("{}: give all ranks the same settings", differences.join("; ")))
+    })?;
+    ranks.check_same(&fingerprint(&splits.train), |first, own| {
+        (first != own)
+            .then(|| format!("its training set is another one: {own} here, and {first} on rank 0"))
+    })
+}
+
+/// The number of items of a data set, and a hash of it.
+fn fingerprint(set: &Dataset) -> String {
+    let mut hash = crc32fast::Hasher::new();
+    hash.update(bytemuck::cast_slice(&set.labels));
+    for items in (0..set.len()).collect::<Vec<_>>().chunks(1000) {
+        hash.update(bytemuck::cast_slice(&set.gather(items.iter().copied())));
+    }
+    format!("{} items with the hash {:08x}", set.len(), hash.finalize())
+}
+
+/// A note if batch norm takes its statistics from the images of each rank.
+fn norm_of_ranks(config: &RunConfig, ranks: &Ranks) -> Option<String> {
+    let share = config.data.batch_size / ranks.size();
+    (!ranks.is_alone() && has_batch_norm(config)).then(|| {
+        format!(
+            "batch norm takes its statistics from the {share} images or chains of each rank instead of {}, so the run \
+             depends on the number of ranks; model.norm = group would not",
+            config.data.batch_size
+        )
+    })
+}
+
+/// Whether batch norm takes statistics from a batch at any time.
+fn has_batch_norm(config: &RunConfig) -> bool {
+    match config.model.norm {
         Norm::Batch => true,
         Norm::Frozen => config.training.classifier_epochs > 0,
         Norm::None | Norm::Group => false,
-    };
-    (is_of_batch && (1..batch).contains(&part)).then(|| {
+    }
+}
+
+/// A note if batch norm takes its statistics from parts of the batch.
+fn norm_of_parts(config: &RunConfig) -> Option<String> {
+    let (part, batch) = (config.data.micro_batch, config.data.batch_size);
+    (has_batch_norm(config) && (1..batch).contains(&part)).then(|| {
         format!(
             "data.micro_batch = {part}: batch norm takes its statistics from {part} images or chains instead of {batch}, \
              so the run differs from one with the whole batch; model.norm = group would not"
@@ -184,9 +296,11 @@ fn unused_flip(config: &RunConfig) -> Option<String> {
     })
 }
 
-/// Describes the network of a run in one line.
-fn describe_network(trainer: &Trainer) -> String {
-    format!("{}, {} weights", trainer.config().model.describe(), trainer.network().num_params())
+/// Describes the network of a run, and the memory that it needs, in one line each.
+pub(super) fn describe(description: &mut RunDescription, trainer: &Trainer) {
+    let (model, num_weights) = (trainer.config().model.describe(), trainer.network().num_params());
+    description.network = format!("{model}, {num_weights} weights");
+    description.memory = trainer.demand().to_string();
 }
 
 /// Makes the path of the data folder absolute, so that it works from any working folder.

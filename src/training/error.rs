@@ -9,6 +9,7 @@ use crate::{
     data::DataError,
     device::ReadError,
     picture::PictureError,
+    ranks::RankError,
     run_folder::RunFolderError,
     trainer::{Divergence, StepError, TrainerError},
 };
@@ -43,6 +44,9 @@ pub enum TrainingError {
     /// The device failed.
     #[error(transparent)]
     Read(#[from] ReadError),
+    /// The ranks of the run cannot continue together.
+    #[error(transparent)]
+    Ranks(#[from] RankError),
     /// Training diverged more often than is allowed.
     #[error(
         "training diverged: {divergence}. Gave up after {num_recoveries} recoveries; the last good \

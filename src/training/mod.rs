@@ -6,6 +6,8 @@ mod error;
 mod evaluation;
 mod event;
 #[cfg(not(target_arch = "wasm32"))]
+mod follow;
+#[cfg(not(target_arch = "wasm32"))]
 mod health;
 #[cfg(not(target_arch = "wasm32"))]
 mod run;

@@ -2,11 +2,13 @@
 
 use std::path::Path;
 
-use super::{Training, TrainingError, TrainingEvent, health::Health};
+use super::{Training, TrainingError, TrainingEvent, follow, health::Health};
 use crate::{
     config::{ConfigError, RunConfig},
     data::Splits,
     device::ComputeDevice,
+    ranks::Order,
+    trainer::StepError,
 };
 
 /// Starts a new run in the folder `out` and trains it until it is complete or `stop` returns true. Returns whether it
@@ -22,6 +24,9 @@ pub fn train(
     on_event: &mut dyn FnMut(TrainingEvent),
 ) -> Result<bool, TrainingError> {
     pollster::block_on(async {
+        if device.ranks.follows() {
+            return follow::start(config, device, stop, on_event).await;
+        }
         let training = Training::start(config, out, device, on_event).await?;
         run(training, stop, on_event).await
     })
@@ -40,6 +45,9 @@ pub fn train_on(
     on_event: &mut dyn FnMut(TrainingEvent),
 ) -> Result<bool, TrainingError> {
     pollster::block_on(async {
+        if device.ranks.follows() {
+            return follow::start_on(splits, config, device, stop, on_event).await;
+        }
         let training = Training::start_on(splits, config, out, device, on_event).await?;
         run(training, stop, on_event).await
     })
@@ -58,12 +66,29 @@ pub fn resume(
     on_event: &mut dyn FnMut(TrainingEvent),
 ) -> Result<bool, TrainingError> {
     pollster::block_on(async {
+        if device.ranks.follows() {
+            return follow::resume(path, change, device, stop, on_event).await;
+        }
         let training = Training::resume(path, change, device, on_event).await?;
         run(training, stop, on_event).await
     })
 }
 
+/// Trains, and tells the other ranks how it ended.
 async fn run(
+    training: Training,
+    stop: &dyn Fn() -> bool,
+    on_event: &mut dyn FnMut(TrainingEvent),
+) -> Result<bool, TrainingError> {
+    let ranks = training.trainer().ranks().clone();
+    let is_stopping = || stop() || ranks.is_stopping();
+    let result = run_to_end(training, &is_stopping, on_event).await;
+    // After an error of several ranks, nobody waits for an order.
+    let _ = ranks.order(if result.is_ok() { Order::Leave } else { Order::Fail });
+    result
+}
+
+async fn run_to_end(
     mut training: Training,
     stop: &dyn Fn() -> bool,
     on_event: &mut dyn FnMut(TrainingEvent),
@@ -76,8 +101,8 @@ async fn run(
             on_event(event);
         };
         if let Err(error) = training.advance(stop, &mut watch).await {
-            if let TrainingError::RunFolder(_) = error {
-                // The metrics could not be written, but the checkpoint may still be.
+            if let TrainingError::RunFolder(_) | TrainingError::Step(StepError::Ranks(_)) = error {
+                // The metrics could not be written, or another rank failed, but the run is whole and may be saved.
                 let _ = training.finish(&mut |_| {}).await;
             }
             return Err(error);

@@ -11,6 +11,7 @@ mod common;
 mod layers;
 mod near_data;
 mod norms;
+mod ranks;
 mod sampler;
 mod training;
 mod twins;

@@ -72,3 +72,40 @@ fn without_a_window_the_program_alone_goes_on_to_train() {
     assert!(said.contains("Going on without."), "{said}");
     assert_eq!(output.status.code(), Some(1), "{said}");
 }
+
+#[test]
+fn the_help_of_train_says_whether_it_has_several_ranks() {
+    let dir = tempfile::tempdir().unwrap();
+    let help = succeeds(dir.path(), &["train", "--help"]);
+    let words = match cfg!(feature = "mpi") {
+        true => "built in; docs/scale.md",
+        false => "only in a jempp that was built with the feature mpi",
+    };
+    assert!(help.contains(words), "{help}");
+}
+
+/// Each process of a launcher would train the same run.
+#[cfg(not(feature = "mpi"))]
+#[test]
+fn without_mpi_a_program_that_was_started_several_times_trains_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    for (size, rank) in [
+        ("OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK"),
+        ("PMI_SIZE", "PMI_RANK"),
+        ("SLURM_STEP_NUM_TASKS", "SLURM_PROCID"),
+    ] {
+        let of_rank = |number: &str| {
+            let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_jempp"));
+            command.args(super::run::QUICK).current_dir(dir.path());
+            command.env(size, "2").env(rank, number).env("PMIX_RANK", number);
+            command.output().unwrap()
+        };
+        let (first, second) = (of_rank("0"), of_rank("1"));
+        let said = text(&first.stderr);
+        assert!(said.starts_with("error: ") && said.contains("started 2 processes"), "{said}");
+        assert!(said.contains("built without MPI") && said.lines().count() == 1, "{said}");
+        assert!(second.stderr.is_empty() && second.stdout.is_empty(), "one of them speaks");
+        assert_eq!([first.status.code(), second.status.code()], [Some(1), Some(1)]);
+        assert!(!dir.path().join("run").exists());
+    }
+}

@@ -210,3 +210,43 @@ fn a_real_run_makes_a_report() {
     }
     assert!(dir.path().join("report/curve-gap.png").exists());
 }
+
+/// The only event file in the folder of a run whose name is not in `known`.
+fn event_file(run: &Path, known: &[String]) -> (String, Vec<u8>) {
+    let names = fs::read_dir(run).unwrap().map(|entry| entry.unwrap().file_name());
+    let is_new = |name: &String| name.starts_with("events.out.tfevents.") && !known.contains(name);
+    let new: Vec<String> = names.map(|name| name.into_string().unwrap()).filter(is_new).collect();
+    assert_eq!(new.len(), 1, "{new:?}");
+    (new[0].clone(), fs::read(run.join(&new[0])).unwrap())
+}
+
+#[test]
+fn a_run_stops_when_it_was_told_to_and_fills_event_files() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = dir.path().join("run");
+    let with = |more: &[&'static str]| [&QUICK, more].concat();
+    let said = succeeds(dir.path(), &with(&["--max-steps", "3", "--tensorboard"]));
+    assert!(said.contains("Stopped after 3 steps"), "{said}");
+    let count =
+        |bytes: &[u8], tag: &[u8]| bytes.windows(tag.len()).filter(|some| *some == tag).count();
+    let (first, bytes) = event_file(&run, &[]);
+    assert_eq!((count(&bytes, b"train/loss"), count(&bytes, b"test/accuracy")), (3, 0));
+
+    // No time at all: nothing is done, and nothing is lost.
+    let said =
+        succeeds(dir.path(), &["train", "--resume", "run", "--device", "cpu", "--max-time", "0s"]);
+    assert!(said.contains("Stopped after 3 steps"), "{said}");
+    let said =
+        succeeds(dir.path(), &["train", "--resume", "run", "--device", "cpu", "--tensorboard"]);
+    assert!(said.contains("Trained 8 steps"), "{said}");
+    let (_, bytes) = event_file(&run, &[first]);
+    assert_eq!((count(&bytes, b"train/loss"), count(&bytes, b"test/accuracy")), (5, 2));
+    assert_eq!(count(&bytes, b"samples"), 2);
+    assert_eq!(
+        fs::read_to_string(run.join("metrics.jsonl")).unwrap().matches("\"loss\"").count(),
+        8
+    );
+
+    let said = fails(dir.path(), &["train", "--resume", "run", "--max-time", "soon"]);
+    assert!(said.contains("--max-time"), "{said}");
+}

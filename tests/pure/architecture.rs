@@ -48,8 +48,9 @@ assets = the files that travel with the program
     rooms: browser
 say = what the program prints, safe on any terminal
     rooms: config
-signals = requests to stop: Ctrl-C, SIGTERM and SIGHUP
+signals = requests to stop: Ctrl-C, SIGTERM, SIGHUP and SIGUSR1
     rooms: say
+ranks = the processes that train one model together, and what they exchange
 lessons = the texts of the lessons
     rooms: assets files
 picture = pictures of chains, and a person's own pictures as starts
@@ -58,7 +59,7 @@ page = pages of figures that need no other file
 results_folder = where a command puts its results; nothing is replaced unasked
     rooms: files shard
 device = which device computes: a GPU or the CPU
-    rooms: browser kernels
+    rooms: browser kernels ranks
 data = data sets: reading, fetching, batches
     rooms: assets config files picture streams
 model = the networks that give class logits
@@ -89,7 +90,7 @@ accuracy = accuracy and calibration of a network on a data set
     rooms: data device energy model numbers
 trainer = a run in memory: one training step, and the return to a good state after a divergence
     rooms: checkpoint class_centers config data device energy kernels memory model objective
-    rooms: optimizer pgd replay_buffer sampler streams
+    rooms: optimizer pgd ranks replay_buffer sampler streams
 recipe = the recipe that fits a data set and a device
     rooms: config data device kernels memory trainer
 run_folder = the folder of a training run
@@ -97,7 +98,7 @@ run_folder = the folder of a training run
 run_report = training runs beside each other
     rooms: config files page picture results_folder run_folder
 training = a training run from its start to its end, with evaluations, checkpoints and recoveries
-    rooms: accuracy assets checkpoint config data device files objective picture run_folder sampler trainer
+    rooms: accuracy assets checkpoint config data device files objective picture ranks run_folder sampler trainer
 tensorboard = event files of TensorBoard
     rooms: files training
 starts = where chains of a checkpoint start
@@ -131,8 +132,8 @@ web = the window as a page in a browser, and its web worker
     rooms: app config worker
 cli = the commands of the program
     rooms: accuracy app bench bundled chains checkpoint config convergence data device diagnostics eval files
-    rooms: interop kernel_choices lessons model model_card objective picture recipe results_folder run_folder run_report
-    rooms: say shard signals starts tensorboard trainer training worker
+    rooms: interop kernel_choices lessons model model_card objective picture ranks recipe results_folder run_folder
+    rooms: run_report say shard signals starts tensorboard trainer training worker
 main = the program
     rooms: cli web
 ";

@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use self::plan::{Plan, Run};
 use crate::{
     checkpoint, files,
+    ranks::launch,
     say::{complain, say},
     signals,
 };
@@ -249,6 +250,10 @@ impl Sweep {
         let program = std::env::current_exe().context("cannot find the program jempp itself")?;
         let folder = self.folder(run);
         let mut command = Command::new(program);
+        // A task of a queue may itself be one of several processes; its runs are not.
+        for name in launch::variables() {
+            command.env_remove(name);
+        }
         command.arg("train");
         if checkpoint::file_in(&folder).is_file() {
             command.arg("--resume").arg(&folder);

@@ -31,7 +31,13 @@ fn assert_all_is_saved(dir: &Path) {
 
 #[test]
 fn a_request_to_stop_saves_and_shows_in_the_exit_status() {
-    for (signal, status) in [(libc::SIGINT, 130), (libc::SIGTERM, 143), (libc::SIGHUP, 129)] {
+    for (signal, status) in [
+        (libc::SIGINT, 130),
+        (libc::SIGTERM, 143),
+        (libc::SIGHUP, 129),
+        // A queue sends it before a time limit.
+        (libc::SIGUSR1, 128 + libc::SIGUSR1),
+    ] {
         let dir = tempfile::tempdir().unwrap();
         let running = Started::new(&mut begin(dir.path(), LONG));
         wait_for_steps(&dir.path().join("run"), 3);

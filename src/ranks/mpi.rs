@@ -1,0 +1,321 @@
+//! Ranks that are processes, connected by MPI.
+//!
+//! No call waits inside MPI: every exchange is started and then asked for, so that a rank that waits leaves its core to
+//! others. A second thread of each rank tells the others every second that it lives. A rank of which nothing is heard for
+//! [`PATIENCE`] ends all ranks: so a run cannot hang, however the launcher deals with a process that dies.
+
+use std::{
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::JoinHandle,
+    time::{Duration, Instant},
+};
+
+use mpi::{
+    Threading,
+    collective::{CommunicatorCollectives, Root, SystemOperation},
+    datatype::PartitionMut,
+    environment::Universe,
+    ffi,
+    point_to_point::Source,
+    raw::AsRaw,
+    request::{self, Request, Scope},
+    topology::{Communicator, SimpleCommunicator},
+    traits::Equivalence,
+};
+
+use super::{Link, Position, RankError, Ranks};
+
+/// How long a rank may say nothing before the others give it up.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// The time between two signs of life.
+const BEAT: Duration = Duration::from_secs(1);
+/// A thread that was itself stopped for so long knows nothing of the others.
+const OWN_PAUSE: Duration = Duration::from_secs(5);
+/// The most values that one exchange sends at a time. MPI counts them with 32 bits.
+const MAX_VALUES: usize = 1 << 24;
+/// For so long a waiting rank asks without a pause; after it, with pauses that grow to [`MAX_PAUSE`].
+const EAGER: Duration = Duration::from_millis(20);
+const MAX_PAUSE: Duration = Duration::from_millis(1);
+
+/// Why the ranks of this process cannot be connected.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StartError {
+    /// The MPI library cannot be called from two threads in turn.
+    #[error(
+        "this MPI library takes calls of one thread only, and jempp needs MPI_THREAD_SERIALIZED: use one that was built with it"
+    )]
+    OneThread,
+    /// The library sees other processes than the launcher started.
+    #[error(
+        "the launcher started {launched} processes, but this program's MPI library connects {connected}: start it with the \
+         mpirun of the library that it was built with"
+    )]
+    OtherLauncher {
+        /// The number of processes by the launcher's variables.
+        launched: usize,
+        /// The number of processes by the library.
+        connected: usize,
+    },
+}
+
+/// What is done before all ranks end, because nothing is heard of one: this rank, the other one, and for how long.
+pub(crate) type OnSilence = fn(usize, usize, Duration);
+
+/// Connects this process to the `launched` ranks of its run.
+///
+/// # Errors
+/// The MPI library does not fit.
+pub(crate) fn connect(launched: usize, on_silence: OnSilence) -> Result<Ranks, StartError> {
+    let started = mpi::initialize_with_threading(Threading::Serialized);
+    let (universe, threading) = started.ok_or(StartError::OneThread)?;
+    if threading < Threading::Serialized {
+        return Err(StartError::OneThread);
+    }
+    let world = universe.world();
+    let (rank, connected) = (world.rank() as usize, world.size() as usize);
+    if connected != launched {
+        return Err(StartError::OtherLauncher { launched, connected });
+    }
+    let of_computer = world.split_shared(world.rank());
+    let position = Position {
+        rank,
+        size: connected,
+        local_rank: of_computer.rank() as usize,
+        local_size: of_computer.size() as usize,
+    };
+    let calls = Arc::new(Mutex::new(()));
+    let is_over = Arc::new(AtomicBool::new(false));
+    let watch = Watch {
+        world: Connection(world.duplicate()),
+        calls: calls.clone(),
+        is_over: is_over.clone(),
+        on_silence,
+    };
+    let watch = std::thread::Builder::new().name("ranks".into()).spawn(move || watch.run()).ok();
+    let link = Mpi { world: Connection(world), calls, is_over, watch, universe: Some(universe) };
+    Ok(Ranks::linked(position, Box::new(link)))
+}
+
+/// The name of this computer.
+pub(crate) fn computer() -> String {
+    mpi::environment::processor_name().unwrap_or_else(|_| "?".into())
+}
+
+/// A communicator of MPI.
+struct Connection(SimpleCommunicator);
+
+// SAFETY: with MPI_THREAD_SERIALIZED any thread may use a communicator, if no two calls happen at once. Every call here
+// holds the lock `calls`.
+unsafe impl Send for Connection {}
+// SAFETY: as above.
+unsafe impl Sync for Connection {}
+
+struct Mpi {
+    world: Connection,
+    /// Held during every call of MPI.
+    calls: Arc<Mutex<()>>,
+    /// Ends the thread that watches the others.
+    is_over: Arc<AtomicBool>,
+    watch: Option<JoinHandle<()>>,
+    universe: Option<Universe>,
+}
+
+impl std::fmt::Debug for Mpi {
+    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        f.write_str("Mpi")
+    }
+}
+
+fn lock(calls: &Mutex<()>) -> MutexGuard<'_, ()> {
+    calls.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Mpi {
+    /// Starts an exchange and waits until it is done.
+    fn wait_for<'a, D: ?Sized + 'a, S: Scope<'a>>(
+        &self,
+        start: impl FnOnce() -> Request<'a, D, S>,
+    ) {
+        let mut request = {
+            let _one = lock(&self.calls);
+            start()
+        };
+        let begin = Instant::now();
+        loop {
+            let tested = {
+                let _one = lock(&self.calls);
+                request.test()
+            };
+            match tested {
+                Ok(_) => return,
+                Err(going_on) => request = going_on,
+            }
+            match begin.elapsed() {
+                waited if waited < EAGER => std::thread::yield_now(),
+                waited => std::thread::sleep((waited / 100).min(MAX_PAUSE)),
+            }
+        }
+    }
+
+    /// The number of every rank, in their order.
+    fn gather_numbers(&self, own: u64) -> Vec<u64> {
+        let (own, mut all) = ([own], vec![0; self.world.0.size() as usize]);
+        request::scope(|scope| {
+            self.wait_for(|| self.world.0.immediate_all_gather_into(scope, &own[..], &mut all[..]));
+        });
+        all
+    }
+}
+
+impl Link for Mpi {
+    fn gather(&self, bytes: &[u8]) -> Result<Vec<Vec<u8>>, RankError> {
+        let lens: Vec<usize> =
+            self.gather_numbers(bytes.len() as u64).into_iter().map(|len| len as usize).collect();
+        let piece = (MAX_VALUES * size_of::<f32>()) / lens.len().min(MAX_VALUES);
+        let longest = lens.iter().copied().max().unwrap_or(0);
+        let mut all: Vec<Vec<u8>> = lens.iter().map(|&len| Vec::with_capacity(len)).collect();
+        for first in (0..longest).step_by(piece) {
+            let part = |len: usize| first.min(len)..(first + piece).min(len);
+            let counts: Vec<i32> = lens.iter().map(|&len| part(len).len() as i32).collect();
+            let ends = counts.iter().scan(0, |end, count| {
+                *end += count;
+                Some(*end - count)
+            });
+            let begins: Vec<i32> = ends.collect();
+            let mut received = vec![0u8; counts.iter().map(|&count| count as usize).sum()];
+            let mut parts = PartitionMut::new(&mut received[..], &counts[..], &begins[..]);
+            let own = &bytes[part(bytes.len())];
+            request::scope(|scope| {
+                self.wait_for(|| {
+                    self.world.0.immediate_all_gather_varcount_into(scope, own, &mut parts)
+                });
+            });
+            for (whole, (&begin, &count)) in all.iter_mut().zip(begins.iter().zip(&counts)) {
+                whole.extend_from_slice(&received[begin as usize..][..count as usize]);
+            }
+        }
+        Ok(all)
+    }
+
+    fn broadcast(&self, mut bytes: Vec<u8>) -> Result<Vec<u8>, RankError> {
+        let first = self.world.0.process_at_rank(0);
+        let mut len = [bytes.len() as u64];
+        request::scope(|scope| {
+            self.wait_for(|| first.immediate_broadcast_into(scope, &mut len[..]));
+        });
+        bytes.resize(len[0] as usize, 0);
+        for part in bytes.chunks_mut(MAX_VALUES) {
+            request::scope(|scope| self.wait_for(|| first.immediate_broadcast_into(scope, part)));
+        }
+        Ok(bytes)
+    }
+
+    fn sum(&self, values: &mut [f32]) -> Result<(), RankError> {
+        for part in values.chunks_mut(MAX_VALUES) {
+            let own = part.to_vec();
+            request::scope(|scope| {
+                self.wait_for(|| {
+                    let sum = SystemOperation::sum();
+                    self.world.0.immediate_all_reduce_into(scope, &own[..], part, sum)
+                });
+            });
+        }
+        Ok(())
+    }
+
+    fn abort(&self) {
+        let _one = lock(&self.calls);
+        self.world.0.abort(1);
+    }
+}
+
+impl Drop for Mpi {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            // The others wait for this rank.
+            self.abort();
+        }
+        // Until all are here, the others must hear of this rank.
+        self.wait_for(|| self.world.0.immediate_barrier());
+        self.is_over.store(true, Ordering::Relaxed);
+        if let Some(watch) = self.watch.take() {
+            let _ = watch.join();
+        }
+        drop(self.universe.take());
+    }
+}
+
+/// The thread that tells the other ranks that this one lives, and hears of them: rank 0 of all, the others of rank 0.
+struct Watch {
+    world: Connection,
+    calls: Arc<Mutex<()>>,
+    is_over: Arc<AtomicBool>,
+    on_silence: OnSilence,
+}
+
+impl Watch {
+    fn run(self) {
+        let (own, size) = (self.world.0.rank(), self.world.0.size());
+        let others: Vec<i32> = if own == 0 { (1..size).collect() } else { vec![0] };
+        let mut heard = vec![Instant::now(); others.len()];
+        let mut last_round = Instant::now();
+        while !self.is_over.load(Ordering::Relaxed) {
+            let now = Instant::now();
+            if now.duration_since(last_round) > OWN_PAUSE {
+                heard.fill(now);
+            }
+            last_round = now;
+            for (&other, heard) in others.iter().zip(&mut heard) {
+                self.send_beat(other);
+                if self.receive_beats(other) {
+                    *heard = now;
+                }
+                if now.duration_since(*heard) > PATIENCE {
+                    (self.on_silence)(own as usize, other as usize, PATIENCE);
+                    let _one = lock(&self.calls);
+                    self.world.0.abort(1);
+                }
+            }
+            // In small pieces, so that the end of a run does not wait.
+            for _ in 0..20 {
+                if !self.is_over.load(Ordering::Relaxed) {
+                    std::thread::sleep(BEAT / 20);
+                }
+            }
+        }
+    }
+
+    fn send_beat(&self, other: i32) {
+        static BEAT_BYTE: u8 = 1;
+        let _one = lock(&self.calls);
+        // SAFETY: the byte lives as long as the program, and MPI frees the request when it is sent.
+        unsafe {
+            let mut request = std::mem::MaybeUninit::uninit();
+            ffi::MPI_Isend(
+                (&raw const BEAT_BYTE).cast(),
+                1,
+                u8::equivalent_datatype().as_raw(),
+                other,
+                0,
+                self.world.0.as_raw(),
+                request.as_mut_ptr(),
+            );
+            ffi::MPI_Request_free(request.as_mut_ptr());
+        }
+    }
+
+    /// Receives what has come from a rank; returns whether something has.
+    fn receive_beats(&self, other: i32) -> bool {
+        let _one = lock(&self.calls);
+        let mut is_heard = false;
+        while let Some((message, _)) = self.world.0.process_at_rank(other).immediate_matched_probe()
+        {
+            let _: (u8, _) = message.matched_receive();
+            is_heard = true;
+        }
+        is_heard
+    }
+}

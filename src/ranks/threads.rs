@@ -1,0 +1,109 @@
+//! Ranks that are threads of one process. They show without MPI that a run does not depend on the number of its ranks.
+
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+use super::{Link, Position, RankError, Ranks};
+
+/// `size` ranks that exchange values in memory, one for each thread.
+pub fn group(size: usize) -> Vec<Ranks> {
+    if size == 1 {
+        return vec![Ranks::alone()];
+    }
+    let state = State { slots: vec![None; size], ..State::default() };
+    let meeting = Arc::new(Meeting { state: Mutex::new(state), changed: Condvar::new() });
+    let link = |rank| {
+        let position = Position { rank, size, local_rank: rank, local_size: size };
+        Ranks::linked(position, Box::new(Seat { rank, meeting: meeting.clone() }))
+    };
+    (0..size).map(link).collect()
+}
+
+/// The place where the threads exchange values: each leaves its own, and the last one hands out all.
+#[derive(Debug)]
+struct Meeting {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    slots: Vec<Option<Vec<u8>>>,
+    handed_out: Arc<Vec<Vec<u8>>>,
+    /// The number of exchanges that are complete.
+    round: u64,
+    /// The number of threads that have not taken the values of the last exchange.
+    num_waiting: usize,
+    is_someone_gone: bool,
+}
+
+#[derive(Debug)]
+struct Seat {
+    rank: usize,
+    meeting: Arc<Meeting>,
+}
+
+impl Seat {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.meeting.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn exchange(&self, bytes: &[u8]) -> Result<Arc<Vec<Vec<u8>>>, RankError> {
+        let wait = |state, goes_on: &dyn Fn(&State) -> bool| {
+            let goes_on = |state: &mut State| goes_on(state) && !state.is_someone_gone;
+            let waited = self.meeting.changed.wait_while(state, goes_on);
+            waited.unwrap_or_else(PoisonError::into_inner)
+        };
+        let mut state = wait(self.lock(), &|state| state.num_waiting > 0);
+        if state.is_someone_gone {
+            return Err(RankError::Gone);
+        }
+        let round = state.round;
+        state.slots[self.rank] = Some(bytes.to_vec());
+        if state.slots.iter().all(Option::is_some) {
+            let all = state.slots.iter_mut().filter_map(Option::take).collect();
+            state.handed_out = Arc::new(all);
+            state.num_waiting = state.slots.len();
+            state.round += 1;
+        } else {
+            state = wait(state, &|state| state.round == round);
+            if state.round == round {
+                return Err(RankError::Gone);
+            }
+        }
+        state.num_waiting -= 1;
+        let all = state.handed_out.clone();
+        self.meeting.changed.notify_all();
+        Ok(all)
+    }
+}
+
+impl Link for Seat {
+    fn gather(&self, bytes: &[u8]) -> Result<Vec<Vec<u8>>, RankError> {
+        Ok(self.exchange(bytes)?.to_vec())
+    }
+
+    fn broadcast(&self, bytes: Vec<u8>) -> Result<Vec<u8>, RankError> {
+        Ok(self.exchange(&bytes)?[0].clone())
+    }
+
+    fn sum(&self, values: &mut [f32]) -> Result<(), RankError> {
+        let all = self.exchange(bytemuck::cast_slice(values))?;
+        values.fill(0.0);
+        for bytes in all.iter() {
+            let others: Vec<f32> = bytemuck::pod_collect_to_vec(bytes);
+            values.iter_mut().zip(others).for_each(|(sum, value)| *sum += value);
+        }
+        Ok(())
+    }
+
+    fn abort(&self) {
+        self.lock().is_someone_gone = true;
+        self.meeting.changed.notify_all();
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.abort();
+    }
+}
