@@ -1,5 +1,5 @@
 //! Event files of TensorBoard: what a training run measures, and its sample grids, for those who watch many programs in one
-//! place. `tensorboard --logdir runs` finds them in the folders of runs.
+//! place. TensorBoard finds them in the folders of runs.
 //!
 //! # Source
 //! The records of TFRecord files, and `event.proto` and `summary.proto` of TensorFlow, of which only the used fields stand

@@ -101,10 +101,10 @@ fn beside_chains(
     is_presented: bool,
 ) {
     let room = ui.available_size();
-    // Several lanes are wide: then the chains are larger with the plot below them.
+    // Several lanes may be so wide that their chains are larger with the plot below them.
     let beside = chains_panel::cell_size(run, room - vec2(BESIDE[side], 0.0));
     let below = chains_panel::cell_size(run, room - vec2(0.0, energies_below(room.y)));
-    if room.x < NARROW || below > beside * WORTH_IT {
+    if room.x < NARROW || run.lanes.len() > 1 && below > beside * WORTH_IT {
         return below_chains(ui, run, panels, side);
     }
     let spare = room.x - chains_panel::wanted_width(run, room.y);

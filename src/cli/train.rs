@@ -83,10 +83,10 @@ pub(super) struct TrainArgs {
 /// When a call ends before its run does, and what else it writes.
 #[derive(Debug, Default, Args)]
 struct WatchArgs {
-    /// Stop once the run has done this many steps; it is saved, and --resume goes on.
+    /// Stop once the run has done this many steps; it is saved, and --resume continues it.
     #[arg(long, value_name = "N")]
     max_steps: Option<u64>,
-    /// Stop after this time, as in 90s, 30m or 8h; the run is saved, and --resume goes on.
+    /// Stop after this time, as in 90s, 30m or 8h; the run is saved, and --resume continues it.
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
     max_time: Option<Duration>,
     /// Also write an event file for TensorBoard into the run's folder: all measurements, and the sample grids.

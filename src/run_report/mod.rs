@@ -51,9 +51,7 @@ pub enum ReportError {
     #[error("{0} is given twice")]
     Twice(PathBuf),
     /// The number of names is not that of the runs.
-    #[error(
-        "there are {runs} runs but {names} names; give --name once for each run, in the same order: {found}"
-    )]
+    #[error("there are {runs} runs and {names} names; each run needs one, in the order {found}")]
     Names {
         /// The number of runs.
         runs: usize,

@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, fs, path::Path, process::Command};
 use jempp::config::RunConfig;
 
 const COMMANDS: [&str; 14] = [
-    "view", "train", "sweep", "sample", "eval", "merge", "pack", "data", "fetch", "import",
-    "export", "devices", "bench", "config",
+    "view", "train", "sweep", "report", "sample", "eval", "merge", "pack", "data", "fetch",
+    "import", "export", "devices", "bench", "config",
 ];
 
 /// The help text that a command prints.

@@ -7,6 +7,7 @@ mod frames;
 mod job;
 mod part;
 mod table;
+mod whole;
 
 use std::path::Path;
 
@@ -145,7 +146,7 @@ pub(super) fn merge(
     out: &Destination,
     made_by: MadeBy,
 ) -> anyhow::Result<()> {
-    let found = part::merge(parts, out, made_by)?;
+    let found = whole::merge(parts, out, made_by)?;
     print(&found.sampled, found.rows.as_deref());
     Ok(())
 }
