@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fs, path::Path, process::Command};
 
 use jempp::config::RunConfig;
 
-const COMMANDS: [&str; 14] = [
+const COMMANDS: [&str; 15] = [
     "view", "train", "sweep", "report", "sample", "eval", "merge", "pack", "data", "fetch",
     "import", "export", "devices", "bench", "config",
 ];
