@@ -247,7 +247,7 @@ fn a_run_stops_when_it_was_told_to_and_fills_event_files() {
     assert_eq!(count(&bytes, b"samples"), 1);
     assert_eq!(
         fs::read_to_string(run.join("metrics.jsonl")).unwrap().matches("\"loss\"").count(),
-        8
+        6
     );
 
     let said = fails(dir.path(), &["train", "--resume", "run", "--max-time", "soon"]);
