@@ -115,7 +115,7 @@ def starts(sweep):
 def samplers(sweep):
     """(c) PYLD M×N with affine and other splits against SGLD-K: time, accuracy, distance of the samples."""
     distance = Distance()
-    rows = [{"sampler": run.name.replace("-split-", " split "), "seed": run.seed, "diverged": int(bool(run.diverged)),
+    rows = [{"sampler": re.sub("^(sgld|pyld)", lambda found: found[0].upper(), run.name).replace("-split-", " split "), "seed": run.seed, "diverged": int(bool(run.diverged)),
              "millis_per_step": run.millis_per_step(), "accuracy": run.last("test_accuracy"),
              "distance": "" if run.diverged else distance.of(run.checkpoint), "gap": run.mean("gap"),
              "distance_floor": distance.floor} for run in sweep("c").runs]
