@@ -51,7 +51,7 @@ pub enum ReportError {
     #[error("{0} is given twice")]
     Twice(PathBuf),
     /// The number of names is not that of the runs.
-    #[error("there are {runs} runs and {names} names; each run needs one, in the order {found}")]
+    #[error("each run needs one name, in the order {found}; runs: {runs}, names: {names}")]
     Names {
         /// The number of runs.
         runs: usize,

@@ -105,7 +105,7 @@ fn assert_close(found: &Trained, expected: &Trained, what: &str) {
 /// Checks a configuration on one, two and four ranks.
 fn assert_independent_of_ranks(changes: &[&str]) {
     // The signs of an attack in L∞ and large steps of SAM jump where a gradient is 0: there, rounding becomes a difference after
-    // some steps, which then grows. Measured: 4e-7 after three steps, and 1e-3 after twenty.
+    // some steps, which then grows. Measured: 4e-7 after three steps, and up to 6e-3 after twenty.
     let jumps = ["objective.adversarial_gap_weight=0.1", "optimizer.sam_radius=0.5"];
     let num_steps = if changes.iter().any(|set| jumps.contains(set)) { 3 } else { 20 };
     let (config, device) = (smooth(changes), device::cpu());

@@ -180,7 +180,7 @@ fn what_is_no_run_is_named() {
         (vec!["first", "./first"], "./first is given twice"),
         (
             vec!["first", "other/first", "--name", "A"],
-            "there are 2 runs and 1 names; each run needs one, in the order first, other/first",
+            "each run needs one name, in the order first, other/first; runs: 2, names: 1",
         ),
         (vec!["first", "--name", " "], "--name needs"),
     ] {
