@@ -218,13 +218,18 @@ pub fn exit_status(result: anyhow::Result<()>, command: Option<&str>) -> u8 {
         // A command that was stopped by a signal and has saved its work returns the status of the signal.
         Ok(()) => signals::exit_status().unwrap_or(0),
         Err(error) => {
-            let line = say::one_line(&error);
-            match advice::advice(&error, command) {
-                Some(advice) => complain!("error: {}. {advice}", line.trim_end_matches('.')),
-                None => complain!("error: {line}"),
-            }
+            print_error(&error, command);
             1
         }
+    }
+}
+
+/// Prints an error as one line, with advice if there is some for this command.
+fn print_error(error: &anyhow::Error, command: Option<&str>) {
+    let line = say::one_line(error);
+    match advice::advice(error, command) {
+        Some(advice) => complain!("error: {}. {advice}", line.trim_end_matches('.')),
+        None => complain!("error: {line}"),
     }
 }
 

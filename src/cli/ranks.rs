@@ -36,7 +36,7 @@ fn connect(launch: Launch) -> anyhow::Result<Ranks> {
             silence.as_secs()
         );
     })?;
-    ranks.meet(&mpi::computer())?;
+    leave(&ranks, ranks.meet(&mpi::computer()).map_err(Into::into))?;
     share_cores(&ranks);
     Ok(ranks)
 }
@@ -138,13 +138,22 @@ pub(super) fn describe(ranks: &Ranks, batch_size: usize) -> String {
 }
 
 /// Ends the run on this rank. If it failed and the others do not know, all are ended at once.
-pub(super) fn leave(ranks: &Ranks, result: anyhow::Result<bool>) -> anyhow::Result<bool> {
-    if let Err(error) = &result
-        && !ranks.is_over()
-    {
-        set_silent(false);
-        complain!("error: rank {}: {}", ranks.rank(), say::one_line(error));
-        ranks.abort();
+///
+/// An error of all ranks is printed here, while they are connected and wait for each other. Afterwards it can be too late:
+/// when the first rank exits with an error, the launcher ends the others.
+pub(super) fn leave<T>(ranks: &Ranks, result: anyhow::Result<T>) -> anyhow::Result<T> {
+    match &result {
+        Ok(_) => {}
+        Err(_) if ranks.is_alone() => {}
+        Err(error) if ranks.is_over() => {
+            super::print_error(error, Some("train"));
+            set_silent(true);
+        }
+        Err(error) => {
+            set_silent(false);
+            complain!("error: rank {}: {}", ranks.rank(), say::one_line(error));
+            ranks.abort();
+        }
     }
     result
 }
