@@ -1,6 +1,6 @@
 //! The verdict under the chains: in plain words, how far they are and what that means.
 
-use egui::{Align, Button, Label, Layout, TextStyle, Ui, text::LayoutJob};
+use egui::{Align, Button, Color32, Label, Layout, TextStyle, Ui, text::LayoutJob};
 
 use super::{contrast, grid::shows_own_class, size_class, state::RunState, theme};
 use crate::{
@@ -12,10 +12,16 @@ use crate::{
 const MORE: u64 = 100;
 /// Fewer steps than this are too few to call the energy flat.
 const LEAST_FLAT: u64 = 10;
-/// The width in which one line holds the verdict on a lane, beside the buttons.
-const ONE_LINE: f32 = 960.0;
 /// In less width, the text needs the space of the second button. The Plots tab leads to the same place.
 const BOTH_BUTTONS: f32 = 440.0;
+/// What is between the parts of a verdict.
+const SEPARATOR: &str = " · ";
+/// The text of the second button.
+const CONVERGES: &str = "Does it converge?";
+/// The space between two rows of text.
+const ROW_GAP: f32 = 1.0;
+/// The most rows of a lane.
+const MAX_ROWS: usize = 2;
 /// The energy is flat while its median stays within this fraction of all that it has moved.
 const FLAT_SHARE: f32 = 0.03;
 
@@ -50,14 +56,10 @@ impl Verdict {
                 .filter(|(at, _)| at <= step)
                 .filter_map(|(at, medians)| Some((*at, *medians.get(lane)?)))
                 .collect();
-            let mut parts = vec![match lanes.len() {
-                1 => format!("Step {step}"),
-                _ => format!("Lane {}, step {step}", lane + 1),
-            }];
-            parts.push(energy_text(&medians));
+            let mut parts = vec![beginning(lane, lanes.len(), *step), energy_text(&medians)];
             parts.extend(class_text(run, numbers, labels));
             parts.extend(run.lanes.get(lane).map(rule_text));
-            parts.join(" · ")
+            parts.join(SEPARATOR)
         };
         lanes.iter().enumerate().map(of_lane).collect()
     }
@@ -75,7 +77,7 @@ impl Verdict {
         ui.horizontal(|ui| {
             ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
                 let hover = "The plots: R-hat, effective sample size, and what they leave out.";
-                if is_wide && ui.button("Does it converge?").on_hover_text(hover).clicked() {
+                if is_wide && ui.button(CONVERGES).on_hover_text(hover).clicked() {
                     question = Some(Question::DoesItConverge);
                 }
                 let more = Button::new(format!("{MORE} more"));
@@ -90,11 +92,15 @@ impl Verdict {
         question
     }
 
-    /// The height of the verdict on this number of lanes, at any step, so that nothing above it moves.
-    pub(super) fn height(ui: &Ui, num_lanes: usize) -> f32 {
-        let line = ui.text_style_height(&TextStyle::Body);
-        let num_lines = num_lanes.max(1) * if ui.available_width() < ONE_LINE { 2 } else { 1 };
-        (line * num_lines as f32 + 6.0).max(ui.spacing().interact_size.y + 4.0)
+    /// The height of the verdict on a run, at any step, so that nothing above it moves.
+    pub(super) fn height(ui: &Ui, run: &RunState) -> f32 {
+        let width = ui.available_width() - buttons_width(ui);
+        let num_rows: usize = match run.lanes.len() {
+            0 => 1,
+            num_lanes => (0..num_lanes).map(|lane| num_rows(ui, &longest(run, lane), width)).sum(),
+        };
+        let row = ui.text_style_height(&TextStyle::Body) + ROW_GAP;
+        (row * num_rows as f32 + 8.0).max(ui.spacing().interact_size.y + 6.0)
     }
 
     /// Adds the medians of new steps.
@@ -118,10 +124,51 @@ impl Verdict {
     }
 }
 
+/// The width of the buttons, with the gaps around them.
+fn buttons_width(ui: &Ui) -> f32 {
+    let font = TextStyle::Button.resolve(ui.style());
+    let padding = 2.0 * ui.spacing().button_padding.x + ui.spacing().item_spacing.x;
+    let is_wide = ui.available_width() >= BOTH_BUTTONS;
+    let texts = [Some(format!("{MORE} more")), is_wide.then(|| CONVERGES.to_string())];
+    let width = |text: String| {
+        ui.painter().layout_no_wrap(text, font.clone(), Color32::WHITE).size().x + padding
+    };
+    // The margin of the panel is on both sides.
+    texts.into_iter().flatten().map(width).sum::<f32>() + 2.0 * ui.spacing().item_spacing.x + 8.0
+}
+
+/// The number of rows that a line takes in this width.
+fn num_rows(ui: &Ui, line: &str, width: f32) -> usize {
+    let font = TextStyle::Body.resolve(ui.style());
+    let size = ui.painter().layout_no_wrap(line.to_string(), font, Color32::WHITE).size();
+    if size.x < width { 1 } else { MAX_ROWS }
+}
+
+/// The longest verdict that a lane usually gets.
+fn longest(run: &RunState, lane: usize) -> String {
+    let num_steps = (run.settings.num_steps as u64).max(run.last_step());
+    let count = run.record.as_ref().map_or(100, |record| record.request.labels.len());
+    let parts = [
+        beginning(lane, run.lanes.len(), num_steps),
+        format!("median energy −10.0 to −10.0, flat for {num_steps} steps"),
+        agreement(run, count, count),
+        run.lanes.get(lane).map(rule_text).unwrap_or_default(),
+    ];
+    parts.join(SEPARATOR)
+}
+
+/// The step of a lane in words.
+fn beginning(lane: usize, num_lanes: usize, step: u64) -> String {
+    match num_lanes {
+        1 => format!("Step {step}"),
+        _ => format!("Lane {}, step {step}", lane + 1),
+    }
+}
+
 /// Draws each line in at most two rows.
 fn text(ui: &mut Ui, lines: &[String]) {
     ui.vertical(|ui| {
-        ui.spacing_mut().item_spacing.y = 1.0;
+        ui.spacing_mut().item_spacing.y = ROW_GAP;
         for (lane, line) in lines.iter().enumerate() {
             let color = match lines.len() {
                 1 => ui.visuals().strong_text_color(),
@@ -129,7 +176,7 @@ fn text(ui: &mut Ui, lines: &[String]) {
             };
             let font = TextStyle::Body.resolve(ui.style());
             let mut job = LayoutJob::simple(line.clone(), font, color, ui.available_width());
-            job.wrap.max_rows = 2;
+            job.wrap.max_rows = MAX_ROWS;
             ui.add(Label::new(job)).on_hover_text(line);
         }
     });
@@ -169,12 +216,17 @@ fn energy_text(medians: &[(u64, f32)]) -> String {
     }
 }
 
-/// A number with one decimal, or more if it is small. The minus sign is the mathematical one.
+/// A number with one decimal, or one digit if it is small. The minus sign is the mathematical one.
 fn short(value: f32) -> String {
     let text = match value.abs() {
         size if size >= 1e5 => format!("{value:.1e}"),
-        size if size < 0.095 && size > 0.0 => format!("{value:.2}"),
-        _ => format!("{value:.1}"),
+        size if size == 0.0 || size >= 0.095 => format!("{value:.1}"),
+        size if size >= 9.5e-7 => {
+            // Where its first digit is, after rounding.
+            let decimals = (-(size * 1.05).log10()).ceil().max(2.0) as usize;
+            format!("{value:.decimals$}")
+        }
+        _ => format!("{value:.0e}"),
     };
     text.replace('-', "−")
 }
@@ -189,13 +241,18 @@ fn class_text(run: &RunState, numbers: &LaneNumbers, labels: &[u32]) -> Vec<Stri
     }
     if num_broken < count {
         let num_own = (0..count).filter(|&chain| shows_own_class(numbers, labels, chain)).count();
-        let what = match run.model.as_ref().is_some_and(|model| model.is_planar()) {
-            true => "are in their own class",
-            false => "show their row's class",
-        };
-        parts.push(format!("{num_own} of {count} {what}"));
+        parts.push(agreement(run, num_own, count));
     }
     parts
+}
+
+/// How many chains show the class of their row, in words.
+fn agreement(run: &RunState, num_own: usize, count: usize) -> String {
+    let what = match run.model.as_ref().is_some_and(|model| model.is_planar()) {
+        true => "are in their own class",
+        false => "show their row's class",
+    };
+    format!("{num_own} of {count} {what}")
 }
 
 /// Whether a rule samples or only descends.
@@ -240,5 +297,16 @@ mod tests {
         lane.sampler.kind = SamplerKind::Sgld;
         (lane.sampler.noise_std, lane.sampler.step_size) = (2.0, 2.0);
         assert_eq!(rule_text(&lane), "sampling with noise σ = 2: temperature 1.0");
+        (lane.sampler.noise_std, lane.sampler.step_size) = (0.01, 5.0);
+        assert_eq!(rule_text(&lane), "sampling with noise σ = 0.01: temperature 0.00001");
+    }
+
+    #[test]
+    fn a_small_number_keeps_a_digit() {
+        let shown = [0.0, 0.096, 0.094, -0.04, 0.0096, 0.0094, 1e-5, 9.6e-7, 3e-9].map(short);
+        assert_eq!(
+            shown,
+            ["0.0", "0.1", "0.09", "−0.04", "0.01", "0.009", "0.00001", "0.000001", "3e−9"]
+        );
     }
 }

@@ -73,7 +73,7 @@ fn show_run(ui: &mut Ui, run: &mut RunState, tab: &mut Tab, panels: &mut Panels)
     comparison(ui, run);
     if *tab == Tab::Chains {
         // As wide as there is room, so that the verdict takes few lines.
-        let height = Verdict::height(ui, run.lanes.len());
+        let height = Verdict::height(ui, run);
         let asked = Panel::bottom("verdict")
             .resizable(false)
             .exact_size(height)

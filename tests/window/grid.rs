@@ -5,7 +5,7 @@ use egui::Key;
 use egui_kittest::kittest::Queryable;
 use jempp::{
     app::{App, LastRun, Tab},
-    config::{RunConfig, ViewStart, ViewState},
+    config::{RunConfig, SamplerKind, ViewStart, ViewState},
     worker::{Command, Event, TrainingPoint, TrainingUpdate},
 };
 
@@ -91,6 +91,35 @@ fn the_verdict_says_in_words_how_far_the_chains_are() {
         assert!(window.has("Step 100 · median energy 2."), "{size:?}");
         assert!(window.has("of 100 show their row's class"), "{size:?}");
         assert!(window.has("descent, not sampling: σ = 0"), "{size:?}");
+    }
+}
+
+#[test]
+fn the_verdict_on_each_lane_is_whole_at_every_width() {
+    for width in (700..2000).step_by(60) {
+        for num_lanes in 1..=3 {
+            let mut window = window([width as f32, 800.0], "");
+            let mut lane = window.viewer().run.lanes[0].clone();
+            lane.sampler.kind = SamplerKind::Sgld;
+            (lane.sampler.step_size, lane.sampler.noise_std) = (5.0, 0.01);
+            let lanes = vec![lane; num_lanes];
+            window.harness.state_mut().viewer_mut().run.compare("", lanes, 20);
+            window.harness.state_mut().viewer_mut().run.play();
+            window.pass(30, 3);
+            let texts: Vec<egui::Rect> = (1..=num_lanes)
+                .map(|lane| match num_lanes {
+                    1 => "Step 20 · median energy".to_string(),
+                    _ => format!("Lane {lane}, step 20 · median energy"),
+                })
+                .map(|text| window.harness.get_by_label_contains(&text).rect())
+                .collect();
+            let below = window.harness.get_by_label("⏮ Step back").rect().top();
+            let what = format!("{width} × 800, {num_lanes} lanes: {texts:?}");
+            let is_apart = texts.windows(2).all(|pair| pair[0].bottom() <= pair[1].top() + 0.5);
+            assert!(is_apart && texts[num_lanes - 1].bottom() < below, "{what}");
+            let chains = window.harness.get_by_label("Ankle boot, chain 1, lane 1").rect();
+            assert!(texts[0].top() > chains.bottom() + 4.0, "{what}");
+        }
     }
 }
 
