@@ -9,7 +9,7 @@ use std::{
 use serde_json::{Map, Value};
 
 use crate::{
-    checkpoint::{self, Counters, FILE_NAME as CHECKPOINT},
+    checkpoint::{self, BEST_NAME as BEST, Counters, FILE_NAME as CHECKPOINT},
     files::{self, FolderLock, LockError, Log, write_atomically},
 };
 
@@ -133,7 +133,7 @@ impl RunFolder {
             LockError::Io(source) => io_error(path, source),
         })?;
         if lock.is_exclusive() {
-            files::sweep(path, |name| [CHECKPOINT, CONFIG, METRICS].contains(&name));
+            files::sweep(path, |name| [CHECKPOINT, BEST, CONFIG, METRICS].contains(&name));
             files::sweep(&path.join(SAMPLES), |name| name.starts_with("epoch-"));
             // The checkpoint may be a link, for example to a larger disk.
             if let Ok(target) = files::target_of(&checkpoint::file_in(path)) {
@@ -210,6 +210,11 @@ impl RunFolder {
     /// The path of the run's checkpoint.
     pub fn checkpoint(&self) -> PathBuf {
         checkpoint::file_in(&self.path)
+    }
+
+    /// The path of the best model of the run.
+    pub fn best(&self) -> PathBuf {
+        self.path.join(BEST)
     }
 
     /// The path of the configuration file of the run, for users to read.

@@ -134,6 +134,8 @@ streams! {
     DRAWN_PICTURES: HostStream = 68, 1;
     /// The drawings of a class that are held out; counter: class.
     DRAWN_TEST_PART: HostStream = 69, 1;
+    /// The training items that are used, if not all are; counter: class.
+    TRAINING_SUBSET: HostStream = 76, 1;
     /// Example drawings; counter: class and drawing, 32 bits each.
     DRAWN_EXAMPLES: HostStream = 74, 1;
     /// The start points of the attacks of adversarial training within their ball; counter: training step.

@@ -133,6 +133,9 @@ pub enum CheckpointError {
 /// The file name of the checkpoint in the folder of a run.
 pub(crate) const FILE_NAME: &str = "checkpoint.safetensors";
 
+/// The file name of the best model in the folder of a run.
+pub(crate) const BEST_NAME: &str = "best.safetensors";
+
 /// The path of the checkpoint in the folder of a run.
 pub(crate) fn file_in(folder: &Path) -> PathBuf {
     folder.join(FILE_NAME)
@@ -176,6 +179,19 @@ pub struct Counters {
     /// The step of the last complete evaluation. An interrupted evaluation is repeated when the run resumes.
     #[serde(default)]
     pub evaluated_step: Option<u64>,
+    /// The best evaluation so far, if the data has a validation part.
+    #[serde(default)]
+    pub best: Option<Best>,
+}
+
+/// The best evaluation of a run so far, by the accuracy on the validation part.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Best {
+    /// The number of training steps done then.
+    pub step: u64,
+    /// The accuracy on the validation part.
+    pub validation_accuracy: f64,
 }
 
 /// A model with the state of its training, as stored in a file: weights, optimiser, replay buffer, class centres,
@@ -296,6 +312,19 @@ impl Checkpoint {
             }
             None => "as trained; no temperature was fitted on held-out images".into(),
         }
+    }
+
+    /// The number of bytes of its values.
+    pub(crate) fn num_bytes(&self) -> u64 {
+        let centers = &self.class_centers;
+        let tensors =
+            self.weights.values().chain(self.averaged_weights.iter().flatten().map(|w| w.1));
+        let num_values = tensors.map(|tensor| tensor.values.len()).sum::<usize>()
+            + [&self.replay_buffer.values, &centers.mean, &centers.factor, &centers.residual_std]
+                .map(Vec::len)
+                .iter()
+                .sum::<usize>();
+        (self.optimizer.len() + num_values * size_of::<f32>()) as u64
     }
 
     /// Whether this is a packed model, without the state of a run.

@@ -139,6 +139,7 @@ impl Checkpoint {
         check("counters.num_recoveries", is_right, recoveries.to_string(), most)?;
         let accuracy = counters.test_accuracy.unwrap_or(0.0);
         let temperature = counters.temperature.unwrap_or(1.0);
+        let best = counters.best.map_or(0.0, |best| best.validation_accuracy);
         for (field, value, is_right, must_be) in [
             (
                 "counters.learning_rate_factor",
@@ -163,6 +164,12 @@ impl Checkpoint {
                 counters.smoothed_auc,
                 (0.0..=1.0).contains(&counters.smoothed_auc),
                 "an area from 0 to 1",
+            ),
+            (
+                "counters.best.validation_accuracy",
+                best,
+                (0.0..=1.0).contains(&best),
+                "a share from 0 to 1",
             ),
             (
                 "counters.temperature",

@@ -110,7 +110,9 @@ impl Progress {
             )),
             TrainingEvent::Finished {
                 is_complete,
+                ended_early,
                 step,
+                best,
                 test_accuracy,
                 calibration,
                 checkpoint,
@@ -120,6 +122,20 @@ impl Progress {
                     .map(|accuracy| format!(", test accuracy {:.1} %", 100.0 * accuracy));
                 let word = if *is_complete { "Trained" } else { "Stopped after" };
                 say!("{word} {step} steps{}.", accuracy.unwrap_or_default());
+                if *ended_early {
+                    say!(
+                        "The run ended early: its validation accuracy has not risen for training.early_stop_epochs epochs. \
+                         To go on, resume it with another number, or with 0 for no early end."
+                    );
+                }
+                if let Some((best, path)) = best {
+                    say!(
+                        "Best: step {}, validation accuracy {:.1} %: {}",
+                        best.step,
+                        100.0 * best.validation_accuracy,
+                        path.display()
+                    );
+                }
                 if let Some(calibration) = calibration {
                     say!("{}", calibrated(calibration));
                 }

@@ -390,6 +390,13 @@ impl RunConfig {
     }
 }
 
+impl DataConfig {
+    /// The same data set with all of its training items, none held out or left out.
+    pub(crate) fn whole(&self) -> Self {
+        Self { num_validation: 0, num_train: 0, batch_size: 1, ..self.clone() }
+    }
+}
+
 impl ObjectiveConfig {
     /// Whether any term of the loss, besides the cross entropy, takes energies of the data.
     pub(crate) fn needs_energies(&self) -> bool {

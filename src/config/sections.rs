@@ -229,6 +229,8 @@ section! {
         micro_batch: usize = 0, in 0 ..= 4096;
         /// Number of training images held out for validation.
         num_validation: usize = 0, in 0 ..= 50000;
+        /// Number of training images that are used: the same share of every class, chosen by the seed, after the validation part is held out. 0 means all.
+        num_train: usize = 0, in 0 ..= 100000000;
         /// Random crops: pixels of reflection padding on each side before the crop back to the original size. 0 turns crops off.
         crop_padding: usize = 0, in 0 ..= 16;
         /// Whether images are flipped horizontally at random. Do not use it for digits (MNIST, SVHN).
@@ -386,7 +388,9 @@ section! {
         max_chain_steps: usize = 0, in 0 ..= 100000;
         /// Area under the ROC curve of E, data against chains, averaged over about twenty training steps, at which the curriculum adds a step: 0.5 means that the chains are as good as the data, 1 that every chain has a higher energy than every image.
         grow_at_auc: f64 = 0.8, in 0.5 ..= 1.0;
-        /// Time between two checkpoints, in seconds.
+        /// End the run when the accuracy on the validation part has not risen for this many epochs. It needs data.num_validation, or data with a validation part of its own. 0 turns it off.
+        early_stop_epochs: usize = 0, in 0 ..= 100000;
+        /// Time between two checkpoints of up to 32 MiB, in seconds. A larger one is written more rarely, in proportion to its size.
         checkpoint_every_secs: f64 = 60.0, in 0.0 ..= 86400.0;
         /// Memory limit in MiB for a run, and for sampling or measuring its model. Work whose estimate is higher is refused before it starts. 0 means the memory of this machine, at most 16384.
         max_memory_mib: usize = 0, in 0 ..= 4194304;

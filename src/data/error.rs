@@ -230,6 +230,17 @@ pub enum DataError {
         /// The number of training images before the split.
         num_train: usize,
     },
+    /// More training images are wanted than there are.
+    #[error(
+        "data.num_train = {num_train} is more than the {available} training images; set it to {available} or less, or to \
+         0 for all"
+    )]
+    TooFewTraining {
+        /// The number of images to use.
+        num_train: usize,
+        /// The number of training images, without those held out.
+        available: usize,
+    },
     /// Values, labels and classes of a data set in memory do not fit together.
     #[error("a data set cannot be used: {0}")]
     Invalid(String),

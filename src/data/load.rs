@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use super::{
     DataError, Dataset, formats,
     found::Found,
-    origin::{Origin, Place},
+    origin::{Origin, Place, items_of},
     own::{self, OwnFile},
     sets::{Set, Source, name},
 };
@@ -65,7 +65,7 @@ impl Splits {
 /// The data set cannot use the folder; or a file is missing, truncated, corrupt or of another format, with its name and
 /// byte counts.
 pub fn load(config: &DataConfig, seed: u64) -> Result<Splits, DataError> {
-    splits(read(config, seed)?, config)
+    splits(read(config, seed)?, config, seed)
 }
 
 /// Reads the user's own data set from a list of files, as [`load`] does from a folder or a zip archive; messages call it
@@ -79,12 +79,12 @@ pub fn load_files(
     config: &DataConfig,
     seed: u64,
 ) -> Result<Splits, DataError> {
-    splits(own::load_files(name, files, config, seed)?, config)
+    splits(own::load_files(name, files, config, seed)?, config, seed)
 }
 
-/// Checks the parts of a data set, and holds out a validation part.
-fn splits(found: Found, config: &DataConfig) -> Result<Splits, DataError> {
-    let Found { mut train, validation, mut test, origin, settings } = found;
+/// Checks the parts of a data set, holds out a validation part, and chooses the training items.
+fn splits(found: Found, config: &DataConfig, seed: u64) -> Result<Splits, DataError> {
+    let Found { mut train, validation, mut test, mut origin, settings } = found;
     if train.is_empty() {
         return Err(DataError::Empty { dataset: name(config.dataset) });
     }
@@ -112,6 +112,17 @@ fn splits(found: Found, config: &DataConfig) -> Result<Splits, DataError> {
             validation
         }
     };
+    let (num_train, available) = (config.num_train, train.len());
+    if num_train > available {
+        return Err(DataError::TooFewTraining { num_train, available });
+    }
+    if (1..available).contains(&num_train) {
+        train = train.subset(num_train, seed);
+        origin.choices.push(format!(
+            "{num_train} of {available} training {} are used, chosen by seed {seed}",
+            items_of(train.shape)
+        ));
+    }
     if config.batch_size > train.len() {
         return Err(DataError::BatchTooLarge {
             batch_size: config.batch_size,
@@ -170,13 +181,13 @@ fn read(config: &DataConfig, seed: u64) -> Result<Found, DataError> {
 }
 
 /// Loads the data set that `config` names, or the embedded part of it if its files are not available. The embedded part
-/// is enough to start chains and to compare with, but not to train on. No validation part is held out. A folder in
+/// is enough to start chains and to compare with, but not to train on. No part is held out or left out. A folder in
 /// `config` is always read.
 ///
 /// # Errors
 /// As [`load`].
 pub fn load_at_hand(config: &DataConfig, seed: u64) -> Result<Splits, DataError> {
-    let mut config = DataConfig { num_validation: 0, batch_size: 1, ..config.clone() };
+    let mut config = config.whole();
     if is_embedded(&config) {
         config.dataset = DatasetName::FashionMnistEmbedded;
         config.dir.clear();

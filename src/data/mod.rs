@@ -15,6 +15,7 @@ mod load;
 mod loose;
 mod origin;
 mod own;
+mod parts;
 mod sets;
 mod toy_densities;
 
@@ -188,49 +189,6 @@ impl Dataset {
         }
         out
     }
-
-    /// Splits off `count` items, spread evenly over the data set so that a sorted set is split fairly, and returns them
-    /// with the rest.
-    fn split(mut self, count: usize) -> (Self, Self) {
-        let len = self.len();
-        let is_first: Vec<bool> =
-            (0..len).map(|index| (index + 1) * count / len > index * count / len).collect();
-        let values = self.values.take(&is_first);
-        let labels = take(&mut self.labels, 1, &is_first);
-        let first =
-            Self { values, labels, shape: self.shape, class_names: self.class_names.clone() };
-        (first, self)
-    }
-}
-
-impl Values {
-    /// Takes the items out that `is_taken` chooses, one flag per item. The others stay in the memory where they are.
-    fn take(&mut self, is_taken: &[bool]) -> Self {
-        let size = |len: usize| len / is_taken.len().max(1);
-        match self {
-            Self::Bytes(bytes) => Self::Bytes(take(bytes, size(bytes.len()), is_taken)),
-            Self::Floats(floats) => Self::Floats(take(floats, size(floats.len()), is_taken)),
-        }
-    }
-}
-
-/// Takes out of `values`, in which each item has `size` values, the items that `is_taken` chooses.
-fn take<T: Copy>(values: &mut Vec<T>, size: usize, is_taken: &[bool]) -> Vec<T> {
-    let (mut taken, mut end) = (Vec::new(), 0);
-    for (index, &is_taken) in is_taken.iter().enumerate() {
-        let item = index * size..(index + 1) * size;
-        if is_taken {
-            taken.extend_from_slice(&values[item]);
-        } else if index == end {
-            end += 1;
-        } else {
-            values.copy_within(item, end * size);
-            end += 1;
-        }
-    }
-    values.truncate(end * size);
-    values.shrink_to_fit();
-    taken
 }
 
 /// `count` indices below `len`, spread evenly; all of them if `len` is not larger.

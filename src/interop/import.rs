@@ -14,7 +14,7 @@ use super::{
 use crate::{
     checkpoint::{Checkpoint, CheckpointError, Counters},
     class_centers::ClassCentersData,
-    config::{ConfigError, DataConfig, DatasetName, RunConfig, StartKind},
+    config::{ConfigError, DatasetName, RunConfig, StartKind},
     data::{self, Dataset},
     device::read_now,
     model::{HostTensor, Network, weights_of, with_weights},
@@ -225,12 +225,12 @@ fn config(
     Ok(config)
 }
 
-/// Reads all training images if their folder was given; the import needs no validation part.
+/// Reads all training images if their folder was given; the import needs all of them.
 fn train(config: &RunConfig, request: &ImportRequest) -> Result<Option<Dataset>, InteropError> {
     if request.data.is_none() {
         return Ok(None);
     }
-    let whole = DataConfig { num_validation: 0, batch_size: 1, ..config.data.clone() };
+    let whole = config.data.whole();
     Ok(Some(data::load(&whole, config.seed)?.train))
 }
 

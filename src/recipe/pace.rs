@@ -85,7 +85,7 @@ pub async fn seconds_per_step(
     let names = (0..facts.num_classes).map(|class| class.to_string()).collect();
     let items = Dataset::from_floats(values, labels, facts.shape, names)?;
     let mut config = config.clone();
-    config.data.num_validation = 0;
+    (config.data.num_validation, config.data.num_train) = (0, 0);
     config.class_centers.max_components = 1;
     config.replay_buffer.replay_buffer_size = num_items;
     let mut trainer = Trainer::new(config, items, device)?;

@@ -53,7 +53,7 @@ impl Training {
         let checked = config.validate().map_err(TrainingError::from);
         let checked =
             checked.and_then(|()| RunFolder::check_free(out).map_err(TrainingError::from));
-        ranks.agree(checked)?;
+        ranks.agree(checked.and_then(|()| check_early_stop(&config, &splits)))?;
         settle(&mut config, &splits);
         check_same_start(ranks, &config, &splits)?;
         let warnings = splits.warnings().to_vec();
@@ -158,6 +158,7 @@ impl Training {
         Self {
             description,
             saved_step: trainer.counters().step,
+            saved_bytes: 0,
             trainer,
             folder,
             validation,
@@ -199,6 +200,7 @@ impl Prepared {
                 false => source.into(),
             }
         })?;
+        check_early_stop(&config, &splits)?;
         make_absolute(&mut config);
         checkpoint.config = config;
         Ok(Self { before, checkpoint, splits })
@@ -209,6 +211,14 @@ impl Prepared {
 pub(super) fn settle(config: &mut RunConfig, splits: &Splits) {
     make_absolute(config);
     splits.settle(&mut config.data);
+}
+
+/// Checks that there are images to end a run early by, if it may.
+fn check_early_stop(config: &RunConfig, splits: &Splits) -> Result<(), TrainingError> {
+    match config.training.early_stop_epochs > 0 && splits.validation.is_empty() {
+        true => Err(TrainingError::NoValidation),
+        false => Ok(()),
+    }
 }
 
 /// Checks that all ranks start with the same settings and the same data.

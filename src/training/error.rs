@@ -17,6 +17,12 @@ use crate::{
 /// Why a training run could not start, continue or be saved.
 #[derive(Debug, thiserror::Error)]
 pub enum TrainingError {
+    /// A run may end early, but there is nothing to see by when.
+    #[error(
+        "training.early_stop_epochs needs images that are held out: set data.num_validation, for example to a tenth of the \
+         training images"
+    )]
+    NoValidation,
     /// The data set cannot be read.
     #[error(transparent)]
     Data(#[from] DataError),

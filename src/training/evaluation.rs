@@ -6,7 +6,8 @@ use serde_json::json;
 
 use super::{Training, TrainingError, TrainingEvent};
 use crate::{
-    accuracy,
+    accuracy::{self, Accuracy},
+    checkpoint::Best,
     device::{self, ReadError},
     picture,
 };
@@ -36,9 +37,11 @@ impl Training {
         let [test, validation] = found;
         let step = self.trainer.counters().step;
         let epoch = step / self.trainer.steps_per_epoch();
-        let is_last = step == self.num_steps();
-        let temperature = if is_last { self.temperature(stop).await? } else { None };
-        if is_last && !self.validation.is_empty() && stop() {
+        let best = self.best_with(step, validation);
+        let is_best = best.is_some_and(|best| best.step == step);
+        let is_last = step == self.num_steps() || self.ends_early(step, best);
+        let temperature = if is_last || is_best { self.temperature(stop).await? } else { None };
+        if (is_last || is_best) && !self.validation.is_empty() && stop() {
             return Ok(());
         }
         let grid = match self.save_grid(epoch).await {
@@ -59,9 +62,43 @@ impl Training {
         self.log(line, on_event)?;
         let counters = self.trainer.counters_mut();
         counters.evaluated_step = Some(step);
+        counters.best = best;
         counters.test_accuracy = test.map(|test| test.accuracy);
         counters.temperature = temperature;
+        if is_best && let Err(error) = self.save_best().await {
+            on_event(TrainingEvent::Warning(format!("{error}. The run continues without it")));
+        }
+        if !is_last {
+            self.trainer.counters_mut().temperature = None;
+        }
         on_event(TrainingEvent::Evaluated { step, epoch, test, validation, grid });
+        Ok(())
+    }
+
+    /// The best evaluation so far, after one at `step`. Epochs that train the classifier alone do not count, because
+    /// their chains are no samples of the model.
+    fn best_with(&self, step: u64, validation: Option<Accuracy>) -> Option<Best> {
+        let counters = self.trainer.counters();
+        let classifier_epochs = self.trainer.config().training.classifier_epochs as u64;
+        let is_counted = step / self.trainer.steps_per_epoch() > classifier_epochs;
+        let found = validation
+            .filter(|_| is_counted)
+            .map(|validation| Best { step, validation_accuracy: validation.accuracy });
+        match (counters.best, found) {
+            (Some(best), Some(found)) if found.validation_accuracy > best.validation_accuracy => {
+                Some(found)
+            }
+            (best, found) => best.or(found),
+        }
+    }
+
+    /// Saves the model of this evaluation as the best one, packed: it can be sampled and measured, but not resumed.
+    async fn save_best(&self) -> Result<(), TrainingError> {
+        self.folder.check_owned()?;
+        let checkpoint = self.trainer.checkpoint().await?;
+        if checkpoint.is_finite() {
+            checkpoint.packed().save(&self.folder.best())?;
+        }
         Ok(())
     }
 

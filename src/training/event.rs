@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use crate::{
     accuracy::Accuracy,
+    checkpoint::Best,
     config::RunConfig,
     data::{self, Splits},
     trainer::{Divergence, Recovery, StepReport},
@@ -82,10 +83,14 @@ pub enum TrainingEvent {
     },
     /// The run ended or was stopped; its state is saved.
     Finished {
-        /// Whether all steps of the run are done.
+        /// Whether all steps of the run are done, or it has ended early.
         is_complete: bool,
+        /// Whether the run ended before its last step, because the validation accuracy no longer rose.
+        ended_early: bool,
         /// The number of training steps done.
         step: u64,
+        /// The best evaluation on the validation part, and the file of its model.
+        best: Option<(Best, PathBuf)>,
         /// The accuracy of the last evaluation.
         test_accuracy: Option<f64>,
         /// The calibration of p(y|x), if the run is complete.

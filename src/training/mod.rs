@@ -18,7 +18,7 @@ use serde_json::{Map, Value, json};
 use web_time::Instant;
 
 use crate::{
-    checkpoint::CheckpointError,
+    checkpoint::{Best, CheckpointError, Counters},
     config::RunConfig,
     data::Dataset,
     run_folder::RunFolder,
@@ -32,8 +32,8 @@ pub use run::{resume, train, train_on};
 
 /// Limit on consecutive failed saves, for example because of a full disk, before a run stops.
 const MAX_FAILED_SAVES: u32 = 10;
-/// A checkpoint younger than this is not saved again before an evaluation.
-const MIN_CHECKPOINT_AGE: Duration = Duration::from_secs(1);
+/// The size of a checkpoint up to which the time between two of them is the configured one, in bytes.
+const LIGHT_CHECKPOINT: u64 = 32 << 20;
 
 /// A training run, in memory and in its folder. Call [`Training::advance`] until [`Training::is_complete`], then
 /// [`Training::finish`]; [`train`] and [`resume`] do all of that.
@@ -46,6 +46,8 @@ pub struct Training {
     last_save: Instant,
     /// The step of the checkpoint in the folder.
     saved_step: u64,
+    /// The size of the checkpoint of this session, in bytes; 0 before the first.
+    saved_bytes: u64,
     num_failed_saves: u32,
     /// Whether the last write of the metrics failed.
     is_log_waiting: bool,
@@ -87,9 +89,26 @@ impl Training {
         self.notes.iter().cloned().map(TrainingEvent::Warning).for_each(on_event);
     }
 
-    /// Whether all steps are done, and evaluated if an evaluation is due.
+    /// Whether all steps are done, and evaluated if an evaluation is due; or the run has ended early.
     pub fn is_complete(&self) -> bool {
-        self.trainer.counters().step >= self.num_steps() && !self.is_evaluation_due()
+        let Counters { step, best, evaluated_step, .. } = *self.trainer.counters();
+        let is_evaluated = evaluated_step == Some(step);
+        let has_ended = step >= self.num_steps() || is_evaluated && self.ends_early(step, best);
+        has_ended && !self.is_evaluation_due()
+    }
+
+    /// Whether a run ends at an evaluated step because its validation accuracy has not risen since `best` for long enough.
+    fn ends_early(&self, step: u64, best: Option<Best>) -> bool {
+        let patience = self.trainer.config().training.early_stop_epochs as u64;
+        let Some(best) = best else { return false };
+        let num_epochs = step.saturating_sub(best.step) / self.trainer.steps_per_epoch();
+        patience > 0 && num_epochs >= patience
+    }
+
+    /// The time between two checkpoints.
+    fn checkpoint_interval(&self) -> Duration {
+        let secs = self.trainer.config().training.checkpoint_every_secs;
+        interval(secs, self.saved_bytes)
     }
 
     /// Whether the epoch that has just ended must still be evaluated.
@@ -129,13 +148,12 @@ impl Training {
         let begin = Instant::now();
         if self.is_evaluation_due() {
             // An evaluation may take long, and the program may be killed during it.
-            if self.last_save.elapsed() >= MIN_CHECKPOINT_AGE {
+            if self.last_save.elapsed() >= self.checkpoint_interval() / 2 {
                 self.save_or_wait(on_event).await?;
             }
             self.evaluate(stop, on_event).await?;
         }
-        let interval = self.trainer.config().training.checkpoint_every_secs;
-        if self.last_save.elapsed() >= Duration::from_secs_f64(interval) {
+        if self.last_save.elapsed() >= self.checkpoint_interval() {
             self.save_or_wait(on_event).await?;
         }
         self.count_time(begin);
@@ -154,6 +172,7 @@ impl Training {
         if checkpoint.is_finite() {
             checkpoint.save(&self.folder.checkpoint())?;
             self.saved_step = checkpoint.counters.step;
+            self.saved_bytes = checkpoint.num_bytes();
         }
         Ok(())
     }
@@ -210,7 +229,9 @@ impl Training {
         let counters = self.trainer.counters();
         on_event(TrainingEvent::Finished {
             is_complete,
+            ended_early: is_complete && counters.step < self.num_steps(),
             step: counters.step,
+            best: counters.best.map(|best| (best, self.folder.best())),
             test_accuracy: counters.test_accuracy,
             calibration: is_complete.then(|| Calibration {
                 num_held_out: self.validation.len(),
@@ -309,5 +330,23 @@ impl Training {
         self.log(line, on_event)?;
         on_event(TrainingEvent::Recovered { divergence, recovery });
         Ok(())
+    }
+}
+
+/// The time between two checkpoints of this size: large ones are rarer, so that they do not fill and wear the disk.
+fn interval(secs: f64, bytes: u64) -> Duration {
+    Duration::from_secs_f64(secs * (bytes as f64 / LIGHT_CHECKPOINT as f64).max(1.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_large_checkpoint_is_written_more_rarely() {
+        assert_eq!(interval(60.0, 0), Duration::from_secs(60));
+        assert_eq!(interval(60.0, 32 << 20), Duration::from_secs(60));
+        assert_eq!(interval(60.0, 128 << 20), Duration::from_secs(240));
+        assert_eq!(interval(0.0, 128 << 20), Duration::ZERO);
     }
 }

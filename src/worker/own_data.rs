@@ -83,7 +83,7 @@ impl OwnData {
     pub(super) fn load_at_hand(&self, config: &DataConfig, seed: u64) -> Result<Splits, DataError> {
         match self.list(config) {
             Some(_) => {
-                let whole = DataConfig { num_validation: 0, batch_size: 1, ..config.clone() };
+                let whole = config.whole();
                 self.load(&whole, seed)
             }
             None => data::load_at_hand(config, seed),

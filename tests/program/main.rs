@@ -14,6 +14,7 @@ mod common;
 mod devices;
 mod diagnose;
 mod documents;
+mod ended_early;
 mod eval;
 #[cfg(feature = "fetch")]
 mod fetch;

@@ -7,7 +7,7 @@ use rand::seq::SliceRandom;
 use super::{MAX_CLASSES, Reason};
 use crate::{
     config::DataConfig,
-    data::{DataError, Dataset, Values, take},
+    data::{DataError, Dataset, Values, parts::take},
     streams,
 };
 
