@@ -54,6 +54,13 @@ else
     echo "SKIPPED: no torch and safetensors to compare with; the committed cases were tested above"
 fi
 
+step "ONNX"
+if python3 -c 'import numpy, onnx, onnxruntime' 2>/dev/null; then
+    python3 tests/onnx/check.py
+else
+    echo "SKIPPED: no onnx and onnxruntime to run the files; what is in them was tested above"
+fi
+
 step "MPI"
 # Several ranks on this machine. Only jempp itself is built again.
 if [ -n "${REQUIRE_MPI-}" ] || { command -v mpicc && command -v mpirun && find /usr/lib* -name 'libclang*.so*' | grep -q .; } >/dev/null 2>&1; then

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use clap::Args;
 
 use super::{
@@ -21,6 +21,8 @@ use crate::{
 
 /// The key of the weights in checkpoints of the official code.
 const OFFICIAL_KEY: &str = "model_state_dict";
+/// The ending of the files that hold tensors.
+const SAFETENSORS: &str = "safetensors";
 
 #[derive(Debug, Args)]
 pub(super) struct ImportArgs {
@@ -54,18 +56,39 @@ pub(super) struct ImportArgs {
 pub(super) struct ExportArgs {
     #[command(flatten)]
     model: ModelArgs,
-    /// Safetensors file to write.
+    /// File to write; one with the ending .onnx is an ONNX file.
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
     /// Replace the file if it exists.
     #[arg(long)]
     force: bool,
-    /// Write a safetensors file, the default and only format.
+    /// Write an ONNX file: the network, from a batch of images x to their logits and energies.
     #[arg(long)]
+    onnx: bool,
+    /// Write a safetensors file with the tensors of PyTorch, as is the default.
+    #[arg(long, conflicts_with = "onnx")]
     safetensors: bool,
-    /// Leave out the replay buffer.
-    #[arg(long)]
+    /// Leave out the replay buffer, which an ONNX file never has.
+    #[arg(long, conflicts_with = "onnx")]
     no_buffer: bool,
+}
+
+impl ExportArgs {
+    /// Whether an ONNX file is asked for, by its option or by the ending of the file.
+    ///
+    /// # Errors
+    /// The option and the ending contradict each other.
+    fn is_onnx(&self) -> anyhow::Result<bool> {
+        let ending = self.out.extension().unwrap_or_default().to_ascii_lowercase();
+        if self.onnx && ending == SAFETENSORS || self.safetensors && ending == interop::ONNX {
+            let format = if self.onnx { "an ONNX" } else { "a safetensors" };
+            bail!(
+                "{} does not have the ending of {format} file, which was asked for: give it another name",
+                self.out.display()
+            );
+        }
+        Ok(self.onnx || ending == interop::ONNX)
+    }
 }
 
 /// Imports a PyTorch checkpoint and says what it contains.
@@ -93,18 +116,23 @@ pub(super) fn import(args: &ImportArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Exports the tensors of a model and says how many.
+/// Exports the tensors or the network of a model and says how many bytes that takes.
 pub(super) fn export(args: &ExportArgs) -> anyhow::Result<()> {
+    let is_onnx = args.is_onnx()?;
     check_file(&args.out, args.force, args.model.path().map(file_at).as_deref())?;
     let (_, checkpoint) = args.model.load_file()?;
     let mut rows = opening::model_rows(&args.model, &checkpoint);
     rows.push(("Writes", args.out.display().to_string()));
     say_opening(&rows);
-    let bytes = interop::export(&checkpoint, !args.no_buffer)?;
+    let bytes = match is_onnx {
+        true => interop::export_onnx(&checkpoint)?,
+        false => interop::export(&checkpoint, !args.no_buffer)?,
+    };
     make_folder(&args.out)?;
     write_atomically(&args.out, &bytes)
         .with_context(|| format!("cannot write {}", args.out.display()))?;
-    say!("Tensors: {} ({} bytes)", args.out.display(), bytes.len());
+    let what = if is_onnx { "ONNX file" } else { "Tensors" };
+    say!("{what}: {} ({} bytes)", args.out.display(), bytes.len());
     Ok(())
 }
 

@@ -1,7 +1,7 @@
 //! Exchange of models with PyTorch: import of checkpoints of the official code of JEM++, and export of tensors with its
-//! names.
+//! names, or of the network as an ONNX file.
 //!
-//! `import` and `export` use `names` (names and layouts of tensors). `import` also uses `file` (the content of a file,
+//! `import`, `export` and `onnx` use `names` (names and layouts of tensors). `import` also uses `file` (the content of a file,
 //! after `pickle` has rejected hostile files), `arch` (detection of the network) and `centers` (class centres, which no
 //! such file holds).
 
@@ -11,6 +11,7 @@ mod export;
 mod file;
 mod import;
 mod names;
+mod onnx;
 mod pickle;
 
 use std::path::PathBuf;
@@ -28,6 +29,7 @@ pub use centers::Centers;
 pub use export::export;
 pub use file::Reading;
 pub use import::{ImportRequest, Imported, import};
+pub use onnx::{EXTENSION as ONNX, export_onnx};
 
 /// Why a model could not be imported or exported. Messages use the PyTorch names of tensors.
 #[derive(Debug, thiserror::Error)]

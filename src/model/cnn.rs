@@ -37,6 +37,14 @@ impl Plan {
     }
 }
 
+impl Plan {
+    /// The stride of each convolution.
+    #[cfg(feature = "pytorch")]
+    pub(super) fn strides(self) -> Vec<usize> {
+        self.convs.iter().map(|(_, stride)| *stride).collect()
+    }
+}
+
 /// A convolutional network: convolutions with a LeakyReLU between them, and a head.
 #[derive(Module, Debug)]
 pub(super) struct Cnn {

@@ -22,8 +22,15 @@ use crate::{
 };
 
 /// The slope of LeakyReLU for negative inputs, as in JEM.
-pub(super) const NEGATIVE_SLOPE: f32 = 0.2;
+pub(crate) const NEGATIVE_SLOPE: f32 = 0.2;
+/// What burn's norms add to the variance by default, and PyTorch's too.
+pub(crate) const NORM_EPSILON: f32 = 1e-5;
 const NUM_GROUPS: usize = 8;
+
+/// The number of groups of a group norm.
+pub(crate) fn num_groups(channels: usize) -> usize {
+    if channels.is_multiple_of(NUM_GROUPS) { NUM_GROUPS } else { 1 }
+}
 
 /// Draws initial weights from the seed of the run, on the host, so that they are the same for every device.
 pub(super) struct WeightInit {
@@ -141,8 +148,7 @@ impl WeightInit {
                 Some(norm)
             }
             config::Norm::Group => {
-                let groups = if channels.is_multiple_of(NUM_GROUPS) { NUM_GROUPS } else { 1 };
-                let config = GroupNormConfig::new(groups, channels);
+                let config = GroupNormConfig::new(num_groups(channels), channels);
                 Some(NormLayer::Group(config.init(&self.device)))
             }
         }

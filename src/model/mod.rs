@@ -19,11 +19,14 @@ use crate::{
 };
 use cnn::{Cnn, Plan};
 use cost::Cost;
-use layers::{Head, NEGATIVE_SLOPE, NormLayer, WeightInit};
+use layers::{Head, NormLayer, WeightInit};
 use mlp::Mlp;
 use wide_resnet::WideResNet;
 
 pub(crate) use cost::Pass;
+pub(crate) use layers::NEGATIVE_SLOPE;
+#[cfg(feature = "pytorch")]
+pub(crate) use layers::{NORM_EPSILON, num_groups};
 pub use layout::Layout;
 #[cfg(feature = "gui")]
 pub(crate) use weights::with_weights_from;
@@ -90,6 +93,12 @@ pub enum ModelError {
         /// The number of pieces before the head.
         num_pieces: usize,
     },
+}
+
+/// The stride of each convolution of a plain convolutional network; `None` for the name of another architecture.
+#[cfg(feature = "pytorch")]
+pub(crate) fn cnn_strides(arch: &str) -> Option<Vec<usize>> {
+    Plan::of(arch).map(Plan::strides)
 }
 
 /// A network as a sequence of pieces and a head, so that it can be split after any piece.

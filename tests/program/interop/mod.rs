@@ -3,6 +3,7 @@
 //! `tests/pytorch/check.py` made the small cases in `tests/pytorch/golden`. If torch is installed, it also runs these
 //! tests on larger ones.
 mod everyday;
+mod onnx;
 mod refusals;
 
 use std::{
