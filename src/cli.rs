@@ -9,6 +9,8 @@ pub mod devices;
 mod eval;
 #[cfg(feature = "fetch")]
 mod fetch;
+#[cfg(feature = "fetch")]
+mod fetch_model;
 #[cfg(feature = "pytorch")]
 mod interop;
 mod merge;
@@ -35,14 +37,14 @@ use crate::{
     say::{self, complain, say},
     signals,
 };
-#[cfg(not(feature = "fetch"))]
-use absent::fetch;
 #[cfg(not(feature = "pytorch"))]
 use absent::interop;
 #[cfg(not(feature = "report"))]
 use absent::report;
 #[cfg(not(feature = "gui"))]
 use absent::view;
+#[cfg(not(feature = "fetch"))]
+use absent::{fetch, fetch_model};
 
 /// Joint energy-based models (JEM++) on any GPU: train a classifier that is also a generative model,
 /// and watch its Langevin chains turn class centres into images.
@@ -168,6 +170,16 @@ Examples:
   jempp fetch cifar10 --out ~/cifar10
   JEMPP_MIRROR=http://mirror.example/data jempp fetch svhn")]
     Fetch(fetch::FetchArgs),
+    /// Download a model that someone shares, from the Hugging Face Hub or any address, and show its SHA-256.
+    #[command(after_help = "Environment:
+  JEMPP_CACHE   folder for models, instead of jempp in the user's cache folder
+  HF_ENDPOINT   address of a mirror of the Hugging Face Hub
+
+Examples:
+  jempp fetch-model hf:OWNER/NAME
+  jempp fetch-model https://host.example/garments.safetensors#sha256=…
+  jempp view --checkpoint hf:OWNER/NAME          fetches it too, the first time")]
+    FetchModel(fetch_model::FetchModelArgs),
     /// Import a PyTorch checkpoint of the official JEM++ code, without running any code in it.
     #[command(after_help = "Examples:
   jempp import last_ckpt.pt --out runs/jempp/checkpoint.safetensors
@@ -250,6 +262,7 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
         Some(Command::Pack(args)) => pack::run(&args),
         Some(Command::Data(args)) => data::run(&args),
         Some(Command::Fetch(args)) => fetch::run(&args),
+        Some(Command::FetchModel(args)) => fetch_model::run(&args),
         Some(Command::Import(args)) => interop::import(&args),
         Some(Command::Export(args)) => interop::export(&args),
         Some(Command::Devices(args)) => devices::run(&args),

@@ -5,10 +5,11 @@ use std::ffi::OsString;
 use clap::{Args, Command};
 
 /// The commands that need a feature: command, feature, the feature in words, and whether it is built in.
-const COMMANDS: [(&str, &str, &str, bool); 5] = [
+const COMMANDS: [(&str, &str, &str, bool); 6] = [
     ("view", "gui", "the window", cfg!(feature = "gui")),
     ("report", "report", "pages of figures", cfg!(feature = "report")),
     ("fetch", "fetch", "downloads", cfg!(feature = "fetch")),
+    ("fetch-model", "fetch", "downloads", cfg!(feature = "fetch")),
     ("import", "pytorch", "PyTorch's formats", cfg!(feature = "pytorch")),
     ("export", "pytorch", "PyTorch's formats", cfg!(feature = "pytorch")),
 ];
@@ -92,6 +93,30 @@ pub(super) mod fetch {
 
     pub(in crate::cli) fn run(_: &FetchArgs) -> anyhow::Result<()> {
         super::refuse("fetch")
+    }
+}
+
+/// Replaces `cli/fetch_model.rs` in a build without downloads.
+#[cfg(not(feature = "fetch"))]
+pub(super) mod fetch_model {
+    use std::path::{Path, PathBuf};
+
+    pub(in crate::cli) type FetchModelArgs = super::AbsentArgs;
+
+    pub(in crate::cli) fn run(_: &FetchModelArgs) -> anyhow::Result<()> {
+        super::refuse("fetch-model")
+    }
+
+    /// The file of a model that needs no download.
+    ///
+    /// # Errors
+    /// The model has an address.
+    pub(in crate::cli) fn local(path: &Path) -> anyhow::Result<PathBuf> {
+        let is_address = |text: &str| text.starts_with("hf:") || text.contains("://");
+        match path.to_str().is_some_and(is_address) && !path.exists() {
+            true => anyhow::bail!("{}", super::refusal("downloads", "fetch")),
+            false => Ok(path.to_path_buf()),
+        }
     }
 }
 

@@ -97,7 +97,9 @@ impl Command<'_> {
     #[cfg(feature = "fetch")]
     fn fetch(self, error: &FetchError) -> Option<String> {
         match error {
-            FetchError::Mirrors { .. } => Some("Training takes that folder as --data DIR".into()),
+            FetchError::Mirrors { .. } if self.0 == Some("fetch") => {
+                Some("Training takes that folder as --data DIR".into())
+            }
             FetchError::Busy { .. } => Some("--out DIR names another folder".into()),
             FetchError::Foreign { .. } => {
                 Some("Choose another --out, or add --force to replace it".into())

@@ -3,7 +3,10 @@
 use std::{path::PathBuf, time::Duration};
 
 use anyhow::Context;
-use clap::{Args, builder::PossibleValuesParser};
+use clap::{
+    Args,
+    builder::{PossibleValuesParser, RangedI64ValueParser},
+};
 use indicatif::{DecimalBytes, ProgressBar};
 
 use super::progress::style;
@@ -36,8 +39,13 @@ pub(super) struct FetchArgs {
     force: bool,
     /// Time limit in seconds for name lookup, connection, response and each read; after twice this time, a
     /// file must arrive at 10 kB per second on average.
-    #[arg(long, value_name = "SECS", default_value_t = 30, value_parser = clap::value_parser!(u16).range(1..=3600))]
+    #[arg(long, value_name = "SECS", default_value_t = 30, value_parser = timeout_range())]
     timeout: u16,
+}
+
+/// The seconds that a time limit may have.
+pub(super) fn timeout_range() -> RangedI64ValueParser<u16> {
+    clap::value_parser!(u16).range(1..=3600)
 }
 
 /// Downloads the data set and says what to do next.
@@ -69,7 +77,7 @@ pub(super) fn run(args: &FetchArgs) -> anyhow::Result<()> {
     ]);
     let mut display = Display::new();
     let fetched = fetch::fetch(&source, &dir, &options, &mut |event| display.show(event));
-    display.bar.finish_and_clear();
+    display.finish();
     fetched?;
     let dir = dir.display().to_string();
     let quoted = if dir.contains(char::is_whitespace) { format!("\"{dir}\"") } else { dir.clone() };
@@ -98,14 +106,14 @@ fn mirror() -> anyhow::Result<Option<String>> {
 }
 
 /// The progress of a download: a bar on a terminal, otherwise a line at every quarter.
-struct Display {
+pub(super) struct Display {
     bar: ProgressBar,
     file: String,
     quarters: u64,
 }
 
 impl Display {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let bar = ProgressBar::no_length()
             .with_style(style("{msg} [{bar:30}] {decimal_bytes}/{decimal_total_bytes} {eta} left"));
         Self { bar, file: String::new(), quarters: 0 }
@@ -119,7 +127,12 @@ impl Display {
         }
     }
 
-    fn show(&mut self, event: FetchEvent) {
+    /// Clears the bar.
+    pub(super) fn finish(&self) {
+        self.bar.finish_and_clear();
+    }
+
+    pub(super) fn show(&mut self, event: FetchEvent) {
         match event {
             FetchEvent::Present { name } => {
                 self.say(&format!("{name}: already there, and its SHA-256 is correct"))
@@ -154,8 +167,11 @@ impl Display {
             FetchEvent::Failed { host, error } => {
                 self.say(&format!("{host}: {error}; trying again"))
             }
-            FetchEvent::Stored { name } => {
+            FetchEvent::Stored { name, is_checked: true } => {
                 self.say(&format!("{name}: downloaded, and its SHA-256 is correct"))
+            }
+            FetchEvent::Stored { name, is_checked: false } => {
+                self.say(&format!("{name}: downloaded"))
             }
         }
     }

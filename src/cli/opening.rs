@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
+use super::fetch_model;
 use crate::{
     bundled::{self, BUNDLED_MODELS, BundledModel},
     checkpoint::{self, Checkpoint},
@@ -16,7 +17,8 @@ use crate::{
 /// The options that select the model.
 #[derive(Debug, Args)]
 pub(super) struct ModelArgs {
-    /// Checkpoint of a run, a run folder, or a packed model [default: the first bundled model].
+    /// Checkpoint of a run, a run folder, a packed model, or the address of one, as in hf:OWNER/NAME or https://…/FILE
+    /// [default: the first bundled model].
     #[arg(long, value_name = "FILE")]
     pub(super) checkpoint: Option<PathBuf>,
     /// Bundled model: fashion, mnist, cifar10-jpeg, fashion-classifier, cifar10-jpeg-classifier, two-moons or two-moons-classifier.
@@ -28,7 +30,7 @@ impl ModelArgs {
     /// Reads the model: the bytes of its file, and the checkpoint that they hold.
     pub(super) fn load_file(&self) -> anyhow::Result<(Vec<u8>, Checkpoint)> {
         Ok(match &self.checkpoint {
-            Some(path) => Checkpoint::read(path)?,
+            Some(path) => Checkpoint::read(&fetch_model::local(path)?)?,
             None => {
                 let model = self.model.unwrap_or(BUNDLED_MODELS[0]);
                 (model.bytes().to_vec(), model.load()?)

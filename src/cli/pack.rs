@@ -6,6 +6,7 @@ use anyhow::{Context, bail, ensure};
 use clap::Args;
 
 use super::{
+    fetch_model,
     opening::{calibration_row, network_row},
     say_opening,
 };
@@ -54,10 +55,10 @@ fn license(name: &str) -> anyhow::Result<String> {
 }
 
 pub(super) fn run(args: &PackArgs) -> anyhow::Result<()> {
-    let input = file_at(&args.checkpoint);
+    let input = file_at(&fetch_model::local(&args.checkpoint)?);
     check_file(&args.out, args.force, Some(&input))?;
     let card = CardFile::beside(&args.out, args.force)?;
-    let (bytes, checkpoint) = Checkpoint::read(&args.checkpoint)?;
+    let (bytes, checkpoint) = Checkpoint::read(&input)?;
     let results = match &args.results {
         Some(path) => Some(results_of(path, &sha256(&bytes), &args.checkpoint)?),
         None => None,

@@ -6,10 +6,11 @@ use std::fs;
 use super::run::{fails, jempp, succeeds, text};
 
 /// Commands that need a feature, with the feature and whether it is built in.
-const COMMANDS: [(&str, &str, bool); 5] = [
+const COMMANDS: [(&str, &str, bool); 6] = [
     ("view", "gui", cfg!(feature = "gui")),
     ("report", "report", cfg!(feature = "report")),
     ("fetch", "fetch", cfg!(feature = "fetch")),
+    ("fetch-model", "fetch", cfg!(feature = "fetch")),
     ("import", "pytorch", cfg!(feature = "pytorch")),
     ("export", "pytorch", cfg!(feature = "pytorch")),
 ];

@@ -4,9 +4,23 @@ use std::{collections::BTreeMap, fs, path::Path, process::Command};
 
 use jempp::config::RunConfig;
 
-const COMMANDS: [&str; 15] = [
-    "view", "train", "sweep", "report", "sample", "eval", "merge", "pack", "data", "fetch",
-    "import", "export", "devices", "bench", "config",
+const COMMANDS: [&str; 16] = [
+    "view",
+    "train",
+    "sweep",
+    "report",
+    "sample",
+    "eval",
+    "merge",
+    "pack",
+    "data",
+    "fetch",
+    "fetch-model",
+    "import",
+    "export",
+    "devices",
+    "bench",
+    "config",
 ];
 
 /// The help text that a command prints.

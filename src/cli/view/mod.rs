@@ -25,7 +25,7 @@ use self::{
     measure::{MeasuredWindow, headless_rate},
     session::LastSession,
 };
-use super::tune::TuneArgs;
+use super::{fetch_model, tune::TuneArgs};
 use crate::{
     app::{App, Link, SIZE},
     bundled::{self, BundledModel},
@@ -53,7 +53,7 @@ pub(super) struct ViewArgs {
     /// Query of a link, as copied by `Copy link`: every key that the window sets.
     #[arg(value_name = "LINK")]
     link: Option<String>,
-    /// Checkpoint of a run, or a packed model.
+    /// Checkpoint of a run, a packed model, or the address of one, as in hf:OWNER/NAME or https://…/FILE.
     #[arg(long, value_name = "FILE")]
     checkpoint: Option<PathBuf>,
     /// Bundled model: fashion, mnist, cifar10-jpeg, fashion-classifier, cifar10-jpeg-classifier, two-moons or two-moons-classifier.
@@ -126,6 +126,7 @@ fn names_model(link: &str) -> bool {
 /// The absolute path of the checkpoint at a path or in a run folder. It is absolute because the session may be restored
 /// from another folder.
 fn checkpoint_path(path: &Path) -> anyhow::Result<String> {
+    let path = &fetch_model::local(path)?;
     let file = if path.is_dir() { path.join("checkpoint.safetensors") } else { path.to_path_buf() };
     anyhow::ensure!(file.is_file(), "there is no checkpoint {}", file.display());
     // What the window could not open would show as another model.

@@ -124,8 +124,7 @@ impl MirrorError {
 pub enum FetchError {
     /// No mirror delivered the file.
     #[error(
-        "cannot fetch {name}: {}{}. By hand: get the data set's files from {page} (unpack a tar \
-         archive) and name their folder in data.dir",
+        "cannot fetch {name}: {}{}. By hand: {by_hand}",
         list(.tried), note(*.kept)
     )]
     Mirrors {
@@ -135,8 +134,8 @@ pub enum FetchError {
         tried: Vec<(String, MirrorError)>,
         /// The number of bytes from which the next call resumes.
         kept: u64,
-        /// The home page of the data set.
-        page: String,
+        /// What a person can do instead.
+        by_hand: String,
     },
     /// The operating system refused an action.
     #[error("cannot {action} {path}: {source}")]

@@ -77,6 +77,8 @@ pub enum FetchEvent<'a> {
     Stored {
         /// The name of the file.
         name: &'a str,
+        /// Whether its checksum is known at all.
+        is_checked: bool,
     },
 }
 
@@ -85,6 +87,7 @@ impl RemoteFile {
     fn max_size(&self) -> u64 {
         match self.content {
             Content::Plain { size, .. } | Content::TarGzip { size, .. } => size,
+            Content::Unchecked { max_size } => max_size,
             // The worst case: gzip never takes more than 9 bits for a byte.
             Content::Gzip { size, .. } => size + size / 8 + 1024,
         }
@@ -129,7 +132,7 @@ pub fn fetch(
     // Temporary files of calls that were killed while unpacking.
     files::sweep(dir, |name| stored().any(|file| file.name == name));
     let mut job = Job { dir, client, options, on_event };
-    let fetched = missing.iter().try_for_each(|file| job.fetch(file, &source.page));
+    let fetched = missing.iter().try_for_each(|file| job.fetch(file, &source.by_hand));
     drop(lock);
     files::remove_if_empty(dir);
     fetched
@@ -153,7 +156,7 @@ struct Job<'a> {
 }
 
 impl Job<'_> {
-    fn fetch(&mut self, file: &RemoteFile, page: &str) -> Result<(), FetchError> {
+    fn fetch(&mut self, file: &RemoteFile, by_hand: &str) -> Result<(), FetchError> {
         let name = &file.name;
         let mut part = Part::new(self.dir.join(format!("{name}.part")), file.max_size());
         let mut tried: Vec<(String, MirrorError)> = Vec::new();
@@ -163,7 +166,8 @@ impl Job<'_> {
             }
             match self.fetch_from(mirror, file, &mut part) {
                 Ok(()) => {
-                    (self.on_event)(FetchEvent::Stored { name });
+                    let is_checked = !matches!(file.content, Content::Unchecked { .. });
+                    (self.on_event)(FetchEvent::Stored { name, is_checked });
                     return Ok(());
                 }
                 Err(Fault::Mirror(error)) => tried.push((server(mirror), error)),
@@ -171,8 +175,8 @@ impl Job<'_> {
                 Err(Fault::Local(error)) => return Err(error),
             }
         }
-        let (name, page, kept) = (name.clone(), page.to_string(), part.settle());
-        Err(FetchError::Mirrors { name, tried, kept, page })
+        let (name, by_hand, kept) = (name.clone(), by_hand.to_string(), part.settle());
+        Err(FetchError::Mirrors { name, tried, kept, by_hand })
     }
 
     /// Tries one mirror, with retries where they may help.
@@ -207,7 +211,7 @@ impl Job<'_> {
 
     fn try_once(&mut self, mirror: &str, file: &RemoteFile, part: &mut Part) -> Result<(), Fault> {
         let (name, host) = (&file.name, server(mirror));
-        let mut transfer = part.begin(&self.client, &format!("{mirror}{name}"))?;
+        let mut transfer = part.begin(&self.client, &format!("{mirror}{name}{}", file.query))?;
         let (from, total) = (transfer.at, transfer.total);
         (self.on_event)(FetchEvent::Began { name, host: &host, from, total });
         let end = loop {

@@ -1,4 +1,4 @@
-//! Download of data sets from mirrors, with resume and SHA-256 checks. A file is stored only when it is complete.
+//! Download of data sets from mirrors, and of models from their addresses, with resume and SHA-256 checks. A file is stored only when it is complete.
 
 #[cfg(feature = "fetch")]
 mod client;
@@ -8,6 +8,8 @@ mod download;
 mod error;
 #[cfg(feature = "fetch")]
 mod job;
+#[cfg(feature = "fetch")]
+mod model;
 mod sources;
 #[cfg(feature = "fetch")]
 mod unpack;
@@ -23,13 +25,17 @@ pub use error::{FetchError, MirrorError};
 pub(crate) use job::server;
 #[cfg(feature = "fetch")]
 pub use job::{FetchEvent, FetchOptions, fetch};
+#[cfg(feature = "fetch")]
+pub use model::{AddressError, SharedModel, is_address};
 pub use sources::source;
 
-/// The source of a data set: its home page and its files.
+/// The source of a data set or a model: its home page and its files.
 #[derive(Clone, Debug)]
 pub struct Source {
     /// The home page, for users who download the files by hand.
     pub page: String,
+    /// What a person can do if nothing can be downloaded, as the rest of a sentence.
+    pub by_hand: String,
     /// The files of the data set.
     pub files: Vec<RemoteFile>,
 }
@@ -41,6 +47,8 @@ pub struct RemoteFile {
     pub name: String,
     /// Addresses of the folders that hold the file, each with a final slash, in the order to try.
     pub mirrors: Vec<String>,
+    /// What follows the name in the address, as in `?download=1`; usually nothing.
+    pub query: String,
     /// How the downloaded file is stored.
     pub content: Content,
 }
@@ -55,6 +63,11 @@ pub enum Content {
         sha256: String,
         /// The size of the file.
         size: u64,
+    },
+    /// The file is stored unchanged, and its SHA-256 is not known.
+    Unchecked {
+        /// The largest size of the file.
+        max_size: u64,
     },
     /// The file is stored decompressed, without its `.gz`.
     Gzip {
@@ -99,6 +112,9 @@ impl RemoteFile {
         match &self.content {
             Content::Plain { sha256, size } => {
                 vec![Stored { name: &self.name, sha256: Some(sha256), max_size: *size }]
+            }
+            Content::Unchecked { max_size } => {
+                vec![Stored { name: &self.name, sha256: None, max_size: *max_size }]
             }
             Content::Gzip { sha256, size } => {
                 let name = self.name.strip_suffix(".gz").unwrap_or(&self.name);

@@ -156,11 +156,15 @@ pub fn source(dataset: DatasetName, mirror: Option<&str>) -> Option<Source> {
         None => mirrors.iter().map(ToString::to_string).collect(),
     };
     let files = contents.into_iter().map(|(name, content)| RemoteFile {
+        query: String::new(),
         name: name.to_string(),
         mirrors: mirrors.clone(),
         content,
     });
-    Some(Source { page: page.to_string(), files: files.collect() })
+    let by_hand = format!(
+        "get the data set's files from {page} (unpack a tar archive) and name their folder in data.dir"
+    );
+    Some(Source { page: page.to_string(), by_hand, files: files.collect() })
 }
 
 /// The four IDX files: training images, training labels, test images and test labels.

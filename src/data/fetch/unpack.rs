@@ -38,6 +38,10 @@ pub(super) fn store(part: &Path, file: &RemoteFile, dir: &Path) -> Result<(), Fa
             let path = dir.join(&file.name);
             return fs::rename(part, &path).map_err(local("write", &path));
         }
+        Content::Unchecked { .. } => {
+            let path = dir.join(&file.name);
+            return fs::rename(part, &path).map_err(local("write", &path));
+        }
         Content::Gzip { sha256, size } => {
             for Stored { name, .. } in file.stored() {
                 let path = dir.join(name);

@@ -1,6 +1,7 @@
 //! Downloads from correct and faulty servers.
 mod command;
 mod limits;
+mod models;
 mod server;
 mod tls;
 
@@ -61,11 +62,13 @@ fn tar_gz(entries: &[(&str, &[u8])]) -> Vec<u8> {
 fn source(mirrors: &[&str], files: Vec<(&str, Content)>) -> Source {
     let mirrors: Vec<String> = mirrors.iter().map(ToString::to_string).collect();
     let files = files.into_iter().map(|(name, content)| RemoteFile {
+        query: String::new(),
         name: name.to_string(),
         mirrors: mirrors.clone(),
         content,
     });
-    Source { page: "https://home.example".into(), files: files.collect() }
+    let page = "https://home.example".to_string();
+    Source { by_hand: format!("get the files from {page}"), page, files: files.collect() }
 }
 
 /// A source with one file that is stored unchanged.
@@ -277,8 +280,7 @@ fn every_server_is_named_with_its_reason() {
         let host = address.trim_end_matches('/');
         assert!(said.contains(&format!("{host}: {reason}")), "{said}");
     }
-    assert!(said.contains("By hand: get the data set's files from https://home.example"), "{said}");
-    assert!(said.contains("name their folder in data.dir"), "{said}");
+    assert!(said.contains("By hand: get the files from https://home.example"), "{said}");
     assert_eq!((missing.requests().len(), ill.requests().len()), (1, 3), "500 may pass, 404 not");
     assert!(!dir.path().join("new").exists());
 }
