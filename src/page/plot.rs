@@ -11,7 +11,10 @@ use plotters::{
     },
     element::DashedPathElement,
     prelude::*,
-    style::register_font,
+    style::{
+        register_font,
+        text_anchor::{HPos, Pos, VPos},
+    },
 };
 
 use super::ink::{Dash, Ink, Look, Shape};
@@ -27,6 +30,10 @@ const LETTERS: i32 = 12;
 const PLOTTERS_FONT: f64 = 1.24;
 /// The width of a panel, in pixels.
 const WIDTH: i32 = 380;
+
+/// The height of a row of the legend, and the length of its line, in pixels.
+const KEY: i32 = 18;
+const KEY_LINE: i32 = 30;
 
 /// A point in the coordinates of the axes.
 pub(crate) type Point = (f64, f64);
@@ -162,6 +169,8 @@ pub(crate) struct Panel {
     pub(crate) height: i32,
     /// The marks, from back to front.
     pub(crate) marks: Vec<Mark>,
+    /// What the looks of lines mean, below the panel; empty where the page around it says so.
+    pub(crate) keys: Vec<(Look, String)>,
 }
 
 impl Panel {
@@ -187,7 +196,8 @@ impl Panel {
     /// A message for the user if the panel cannot be drawn.
     pub(crate) fn svg(&self) -> Result<String, String> {
         let marks = self.marks()?;
-        let (width, height) = (WIDTH, self.height);
+        let (width, height) = self.size();
+        let (width, height) = (width / FINE as u32, height / FINE as u32);
         let svg = html! {
             svg xmlns="http://www.w3.org/2000/svg" width=(width) height=(height) viewBox=(self.view_box()) {
                 title { (self.alt) }
@@ -211,8 +221,18 @@ impl Panel {
         RgbImage::from_raw(width, height, pixels).ok_or_else(|| "it has no size".into())
     }
 
+    /// The panel as a figure that stands alone: its title is at the axis, and it has a legend.
+    pub(crate) fn alone(mut self, keys: Vec<(Look, String)>) -> Self {
+        self.y.label.clone_from(&self.title);
+        self.keys = keys;
+        self
+    }
+
+    /// The size of the drawing, in drawing units.
     fn size(&self) -> (u32, u32) {
-        ((WIDTH * FINE) as u32, (self.height * FINE) as u32)
+        let margin = if self.keys.is_empty() { 0 } else { KEY / 2 };
+        let height = self.height + self.keys.len() as i32 * KEY + margin;
+        ((WIDTH * FINE) as u32, (height * FINE) as u32)
     }
 
     fn view_box(&self) -> String {
@@ -241,8 +261,27 @@ impl Panel {
         let widest = self.y.ticks.iter().map(|(_, text)| text.chars().count()).max().unwrap_or(0);
         let beside = LETTERS * 6 / 10 * widest as i32 + 14 + line_of(&self.y.label);
         let below = LETTERS + 14 + line_of(&self.x.label);
-        let mut chart = ChartBuilder::on(root)
+        let (above, legend) = root.split_vertically(self.height * FINE);
+        for (row, (look, name)) in self.keys.iter().enumerate() {
+            let middle = (row as i32 * KEY + KEY / 2) * FINE;
+            let line = vec![(beside * FINE, middle), ((beside + KEY_LINE) * FINE, middle)];
+            let style = look.ink.color().stroke_width((2 * FINE) as u32);
+            match look.dash {
+                Dash::Nothing => {}
+                Dash::Solid => legend.draw(&PathElement::new(line, style))?,
+                Dash::Broken(stroke, gap) => {
+                    let (stroke, gap) = (stroke * FINE, gap * FINE);
+                    legend.draw(&DashedPathElement::new(line, stroke, gap, style))?;
+                }
+            }
+            let at = ((beside + KEY_LINE + 8) * FINE, middle);
+            let place = Pos::new(HPos::Left, VPos::Center);
+            legend.draw(&Text::new(name.clone(), at, letters.clone().pos(place)))?;
+        }
+        let mut chart = ChartBuilder::on(&above)
             .margin_top(8 * FINE)
+            // Letters of the label reach beyond their line.
+            .margin_left(if self.y.label.is_empty() { 0 } else { 4 * FINE })
             // Half the width of the last tick label.
             .margin_right(20 * FINE)
             .x_label_area_size(below * FINE)

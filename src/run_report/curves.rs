@@ -6,15 +6,21 @@ use super::{
     metrics::{METRICS, Metric},
     setting::{Point, Setting},
 };
-use crate::page::{
-    ink::{Look, Shape},
-    parts::{figure, legend},
-    plot::{Axis, Mark, Panel},
-    text::Unit,
+use crate::{
+    config::shortened,
+    page::{
+        ink::{Look, Shape},
+        parts::{figure, legend},
+        plot::{Axis, Mark, Panel},
+        text::Unit,
+    },
 };
 
 /// The height of a panel, in pixels.
 const HEIGHT: i32 = 230;
+
+/// The most characters of a setting in the legend of a file.
+const KEY: usize = 44;
 
 /// A metric with its panel.
 pub(super) struct Curve {
@@ -73,7 +79,14 @@ fn panel(metric: &Metric, settings: &[Setting], lines: &[Vec<Point>]) -> Panel {
     let names: Vec<&str> = settings.iter().map(|setting| setting.label.as_str()).collect();
     let alt = format!("{} over the steps of training, of {}", metric.title, names.join("; "));
     let x = Axis::linear("step", 0.0, last);
-    Panel { title: metric.title.into(), alt, x, y, height: HEIGHT, marks }
+    Panel { title: metric.title.into(), alt, x, y, height: HEIGHT, marks, keys: Vec::new() }
+}
+
+/// The panel of a curve for a file of its own, where no page names the settings.
+pub(super) fn alone(curve: &Curve, settings: &[Setting]) -> Panel {
+    let keys = settings.iter().enumerate();
+    let keys = keys.map(|(index, setting)| (look(index), shortened(&setting.label, KEY)));
+    curve.panel.clone().alone(keys.collect())
 }
 
 /// All curves as a figure.

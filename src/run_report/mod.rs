@@ -198,7 +198,8 @@ impl Report {
             write(format!("runs{number}.csv"), tables::runs_csv(settings).as_bytes())?;
             write(format!("settings{number}.csv"), tables::settings_csv(settings).as_bytes())?;
             write(format!("settings{number}.tex"), tables::latex(settings).as_bytes())?;
-            for Curve { metric, panel } in curves {
+            for curve in curves {
+                let (metric, panel) = (curve.metric, curves::alone(curve, settings));
                 let failed = |why: String| ReportError::Curve(metric.key, why);
                 let svg = panel.svg().map_err(failed)?;
                 write(format!("curve-{}{number}.svg", metric.key), svg.as_bytes())?;

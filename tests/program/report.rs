@@ -97,6 +97,10 @@ fn seeds_of_a_setting_become_a_mean_and_a_spread() {
     assert!(!dir.path().join("out/curve-p_x_y.svg").exists());
     let svg = file(dir.path(), "out/curve-test_accuracy.svg");
     assert!(svg.starts_with("<svg xmlns") && svg.contains("<polygon") && svg.contains("step"));
+    // A file of its own names what its lines are.
+    for words in ["Test accuracy", "learning_rate = 0.1", "learning_rate = 0.2"] {
+        assert!(svg.contains(&format!("\n{words}\n")), "{words}: {svg}");
+    }
     let png = image::open(dir.path().join("out/curve-test_accuracy.png")).unwrap().to_rgb8();
     let dark = png.pixels().filter(|pixel| pixel.0.iter().all(|value| *value < 128)).count();
     assert!(png.width() == 1520 && dark > 500, "letters are drawn: {dark} dark pixels");

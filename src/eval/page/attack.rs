@@ -267,6 +267,7 @@ fn panel(norm: BallNorm, curves: Vec<(&AttackCurve, Look)>) -> Option<Panel> {
         y: Axis::shares("accuracy"),
         height: 300,
         marks,
+        keys: Vec::new(),
     })
 }
 

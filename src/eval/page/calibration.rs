@@ -138,6 +138,7 @@ fn reliability(title: &str, found: &Found, bins: Bins) -> Panel {
         y: Axis::shares("classified correctly"),
         height: 320,
         marks,
+        keys: Vec::new(),
     }
 }
 
@@ -173,5 +174,6 @@ fn counts(title: &str, found: &Found, bins: Bins) -> Panel {
         ),
         height: 170,
         marks: marks.collect(),
+        keys: Vec::new(),
     }
 }

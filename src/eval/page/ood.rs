@@ -155,6 +155,7 @@ fn histogram(ood: &Ood, set: &OodSet, look: Look) -> Option<Panel> {
             Mark::Bars(heights(&ood.energy_counts), Ink::Data),
             Mark::Line(around.collect(), look),
         ],
+        keys: Vec::new(),
     })
 }
 
@@ -174,5 +175,6 @@ fn roc(found: &Found, set: &str) -> Panel {
         y: Axis::shares("of the test images kept"),
         height: 300,
         marks,
+        keys: Vec::new(),
     }
 }

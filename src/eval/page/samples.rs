@@ -172,6 +172,7 @@ fn by_class(found: &Found) -> Markup {
             y: Axis::with_ticks("", -0.6, classes.len() as f64 - 0.4, ticks),
             height: 70 + 21 * classes.len() as i32,
             marks,
+            keys: Vec::new(),
         }
         .markup()
     };
