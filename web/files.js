@@ -1,9 +1,13 @@
 // The files that a person drops on the page or chooses to train on. They stay where they are: the page lists their names,
 // and hands the files themselves to its worker, which reads them. Nothing is sent anywhere.
 
+import * as store from './store.js';
+
 /** Limits, checked before anything is read. They are in docs/data.md. */
 const MAX_FILES = 50_000;
 const MAX_BYTES = 512 * 2 ** 20;
+/** Files of more bytes than this are not kept for a reload. */
+const MAX_KEPT = 64 * 2 ** 20;
 
 /** The files by the names under which the page keeps them. */
 const kept = new Map();
@@ -41,6 +45,26 @@ async function walk(entry, prefix, list) {
   }
 }
 
+/** Takes files into the page: returns their names, and the names under which it has them. */
+function receive(files) {
+  const named = files.map(([name, file]) => {
+    const place = `${kept.size} ${name}`;
+    kept.set(place, file);
+    return [name, place];
+  });
+  handOver(named.map(([, place]) => [place, kept.get(place)]));
+  return named;
+}
+
+/** What is between the title, names and places of a list of files as text. */
+const SEPARATOR = '\x1f';
+
+/** The files of the last visit, as text for the program; nothing if there are none. */
+export async function again() {
+  const last = await store.kept('files');
+  return last && [last.title, ...receive(last.files).flat()].join(SEPARATOR);
+}
+
 async function collect(fill) {
   const list = new List();
   try {
@@ -50,13 +74,7 @@ async function collect(fill) {
     return;
   }
   if (list.files.length === 0) return;
-  const named = list.files.map(([name, file]) => {
-    const place = `${kept.size} ${name}`;
-    kept.set(place, file);
-    return [name, place];
-  });
-  handOver(named.map(([, place]) => [place, kept.get(place)]));
-  take(named, undefined);
+  take(receive(list.files), undefined);
 }
 
 /** The part of `globalThis.jempp` that concerns files. `hand` sends files to the workers that run. */
@@ -90,6 +108,14 @@ export function filesOf(canvas, hand) {
         collect((list) => [...input.files].forEach((file) => list.add(file.webkitRelativePath || file.name, file)));
       };
       input.click();
+    },
+    /** Keeps the files that a person trains on, for a reload: a title, and the name and the place of each. */
+    keepFiles(text) {
+      const [title, ...parts] = text.split(SEPARATOR);
+      const files = [];
+      for (let at = 0; at < parts.length; at += 2) files.push([parts[at], kept.get(parts[at + 1])]);
+      const bytes = files.reduce((sum, [, file]) => sum + file.size, 0);
+      store.keep('files', files.length > 0 && bytes <= MAX_KEPT ? { title, files } : undefined);
     },
     /** The size of a file, known before it is read. */
     givenSize: (place) => kept.get(place).size,

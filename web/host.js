@@ -1,5 +1,6 @@
 // What surrounds the canvas: the focus, the history, a text for screen readers, and what would be lost.
 
+import { again } from './files.js';
 import { keep, kept } from './store.js';
 
 const byId = (id) => document.getElementById(id);
@@ -83,7 +84,9 @@ export const host = {
   onAsked(taker) {
     take = taker;
     // In a frame, nothing is drawn.
-    if (!isFrame) kept('drawings').then((text) => text && take('drawings', text));
+    if (isFrame) return;
+    kept('drawings').then((text) => text && take('drawings', text));
+    again().then((text) => text && take('files', text));
   },
   keepModel(name, bytes) {
     if (bytes.byteLength <= MAX_KEPT) keep('model', { name, bytes: bytes.slice() });

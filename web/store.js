@@ -1,4 +1,4 @@
-// Keeps the model file that a person opened last, and their drawings, so that a reload finds them again. They stay in this
+// Keeps the model file that a person opened last, their drawings and their files, so that a reload finds them again. They stay in this
 // browser, and leave it with its site data.
 
 function open() {

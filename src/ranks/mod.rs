@@ -10,14 +10,17 @@ pub(crate) mod launch;
 #[cfg(all(feature = "mpi", not(target_arch = "wasm32")))]
 pub(crate) mod mpi;
 mod setup;
+#[cfg(not(target_arch = "wasm32"))]
 #[doc(hidden)]
 pub mod threads;
 
+#[cfg(not(target_arch = "wasm32"))]
+use std::sync::Arc;
 use std::{
     fmt::{Debug, Display},
     ops::Range,
     sync::{
-        Arc, OnceLock,
+        OnceLock,
         atomic::{AtomicBool, Ordering},
     },
 };
@@ -64,9 +67,27 @@ pub(crate) struct Position {
 
 /// This rank of a training run, and its link to the others. Clones are the same rank.
 #[derive(Clone, Debug, Default)]
-pub struct Ranks(Option<Arc<Group>>);
+pub struct Ranks(Option<Shared>);
+
+#[cfg(not(target_arch = "wasm32"))]
+type Shared = Arc<Group>;
+
+/// A browser has one rank, so this cannot exist, and what exchanges something takes no space in the page.
+#[cfg(target_arch = "wasm32")]
+#[derive(Clone, Debug)]
+struct Shared(std::convert::Infallible);
+
+#[cfg(target_arch = "wasm32")]
+impl std::ops::Deref for Shared {
+    type Target = Group;
+
+    fn deref(&self) -> &Group {
+        match self.0 {}
+    }
+}
 
 #[derive(Debug)]
+#[cfg_attr(target_arch = "wasm32", expect(dead_code, reason = "a browser has one rank"))]
 struct Group {
     position: Position,
     link: Box<dyn Link>,
@@ -101,6 +122,7 @@ impl Ranks {
         Self(None)
     }
 
+    #[cfg(not(target_arch = "wasm32"))]
     pub(crate) fn linked(position: Position, link: Box<dyn Link>) -> Self {
         Self(Some(Arc::new(Group {
             position,

@@ -34,6 +34,8 @@ extern "C" {
     fn keep_model(name: &str, bytes: &[u8]);
     #[wasm_bindgen(js_namespace = jempp, js_name = keepDrawings)]
     fn keep_drawings(text: &str);
+    #[wasm_bindgen(js_namespace = jempp, js_name = keepFiles)]
+    fn keep_files(text: &str);
     #[wasm_bindgen(thread_local_v2, js_namespace = jempp, js_name = keptModel)]
     static KEPT_MODEL: JsValue;
     #[wasm_bindgen(thread_local_v2, js_namespace = jempp, js_name = isFrame)]
@@ -219,7 +221,7 @@ impl Host {
             ctx.request_repaint();
         });
         on_asked(&take.into_js_value());
-        let store = Store { drawings: String::new(), last: Instant::now() };
+        let store = Store { drawings: String::new(), files: String::new(), last: Instant::now() };
         Self { asked, reported: (String::new(), Instant::now()), store }
     }
 
@@ -242,6 +244,11 @@ impl Host {
                         viewer.session.notify("Your last drawings are back, in the Train tab.");
                         self.store.drawings = value;
                     }
+                }
+                "files" if viewer.training.own.is_empty() => {
+                    viewer.training.own.restore(&value);
+                    viewer.session.notify("Your last files are back, in the Train tab.");
+                    self.store.files = viewer.training.own.to_text();
                 }
                 _ => {}
             }
@@ -282,18 +289,20 @@ impl Host {
     }
 }
 
-/// The time between two looks at the drawings.
+/// The time between two looks at the drawings and files.
 const STORE_INTERVAL: Duration = Duration::from_secs(2);
 
 /// What is kept for a reload of the page.
 struct Store {
     /// The drawings as they are kept.
     drawings: String,
+    /// The names and places of a person's files as they are kept.
+    files: String,
     last: Instant,
 }
 
 impl Store {
-    /// Keeps the drawings when they have changed.
+    /// Keeps the drawings and the files when they have changed.
     fn follow(&mut self, viewer: &Viewer) {
         if viewer.session.tab != Tab::Train || self.last.elapsed() < STORE_INTERVAL {
             return;
@@ -303,6 +312,11 @@ impl Store {
         if drawings != self.drawings {
             keep_drawings(&drawings);
             self.drawings = drawings;
+        }
+        let files = viewer.training.own.to_text();
+        if files != self.files {
+            keep_files(&files);
+            self.files = files;
         }
     }
 }

@@ -152,3 +152,16 @@ test('bad zips and too many files are told, and nothing else happens', async (t)
   await until('a refusal', (s) => s.notices.some((text) => /512 MiB/.test(text)), 30);
   assert.deepEqual(errors, []);
 });
+
+test('a reload finds the own files again', async (t) => {
+  const { page, until } = await open(t, '?tab=train&per_class=1', { kind: 'no webgpu' });
+  await until('a model', (s) => s.model);
+  await drop(page, [['set.zip', zip([...numbered(8, 1, (n) => `cats/${n}.png`), ...numbered(9, 2, (n) => `dogs/${n}.png`)])]]);
+  const first = await until('classes', (s) => found(s).length === 2);
+  // The page looks at what it should keep every two seconds.
+  await page.waitForTimeout(4000);
+  await page.reload();
+  const again = await until('the same classes', (s) => found(s).length === 2);
+  assert.deepEqual(found(again), found(first));
+  assert.match(again.notices.join(), /Your last files are back/);
+});

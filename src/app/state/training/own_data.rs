@@ -10,6 +10,10 @@ use crate::{
     worker::{Command, DataReport, Inspected, Recipe},
 };
 
+/// What is between the parts of a list of files as text: a sign that no file name has.
+#[cfg(any(target_arch = "wasm32", test))]
+const SEPARATOR: &str = "\u{1f}";
+
 /// Something that a person dropped or chose.
 #[derive(Clone, Debug, PartialEq)]
 pub(in crate::app) enum Dropped {
@@ -116,8 +120,51 @@ impl OwnData {
         (self.waiting.len(), found, self.recipe.is_some())
     }
 
+    /// The chosen files as text: their title, which classes do not have, then the name and the place of each file.
+    #[cfg(any(target_arch = "wasm32", test))]
+    pub(crate) fn to_text(&self) -> String {
+        let (title, files) = match &self.chosen {
+            Chosen::Files(name, files) => (name.as_str(), files.clone()),
+            Chosen::Classes(classes) => ("", list(classes)),
+            Chosen::Path(_) | Chosen::Nothing => ("", Vec::new()),
+        };
+        let mut text = title.to_string();
+        for file in files {
+            if let OwnContent::Path(place) = file.content {
+                for part in [&*file.name, &*place.to_string_lossy()] {
+                    text += SEPARATOR;
+                    text += part;
+                }
+            }
+        }
+        text
+    }
+
+    /// Chooses the files that [`OwnData::to_text`] wrote.
+    #[cfg(any(target_arch = "wasm32", test))]
+    pub(crate) fn restore(&mut self, text: &str) {
+        let mut parts = text.split(SEPARATOR);
+        let title = parts.next().unwrap_or_default().to_string();
+        let mut files = Vec::new();
+        while let (Some(name), Some(place)) = (parts.next(), parts.next()) {
+            files.push(OwnFile { name: name.into(), content: OwnContent::Path(place.into()) });
+        }
+        if !title.is_empty() {
+            return self.choose(Chosen::Files(title, files));
+        }
+        let mut classes: Vec<OwnClass> = Vec::new();
+        for file in files {
+            let class = file.name.split('/').next().unwrap_or_default().to_string();
+            match classes.last_mut().filter(|last| last.name == class) {
+                Some(last) => last.files.push(file),
+                None => classes.push(OwnClass { name: class, files: vec![file] }),
+            }
+        }
+        self.choose(Chosen::Classes(classes));
+    }
+
     /// Whether there is nothing to show.
-    pub(in crate::app) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.chosen == Chosen::Nothing && self.waiting.is_empty()
     }
 
@@ -364,6 +411,31 @@ mod tests {
         assert!(own.can_undo() && own.classes().is_empty());
         own.undo();
         assert_eq!(own.classes()[0].name, "cats");
+    }
+
+    #[test]
+    fn chosen_files_come_back_from_their_text() {
+        let at_places = |names: &[&str]| -> Vec<OwnFile> {
+            let content = |name: &&str| OwnContent::Path(format!("7 {name}").into());
+            names
+                .iter()
+                .map(|name| OwnFile { name: name.to_string(), content: content(name) })
+                .collect()
+        };
+        let (mut own, _commands) = self::own();
+        assert_eq!(own.to_text(), "");
+        own.add("cats", at_places(&["a/1.png", "b/1.png"]));
+        own.add("dogs", at_places(&["ü, [2].png"]));
+        let (mut again, commands) = self::own();
+        again.restore(&own.to_text());
+        assert_eq!(given(&commands), ["cats/1.png", "cats/1-1.png", "dogs/ü, [2].png"]);
+        assert_eq!(again.to_text(), own.to_text());
+        assert_eq!(again.classes().len(), 2);
+        own.take_dropped(Dropped::Files("set.zip".into(), at_places(&["set.zip"])));
+        again.restore(&own.to_text());
+        assert_eq!(again.chosen(), own.chosen());
+        own.clear();
+        assert_eq!(own.to_text(), "");
     }
 
     #[test]
