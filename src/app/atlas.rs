@@ -15,7 +15,7 @@ use crate::worker::LaneImages;
 /// The maximum number of values used to estimate the scale of an overlay.
 const NUM_SAMPLED: usize = 20_000;
 /// A chain with a value beyond this has left the box [-1, 1] and will not return.
-const FAR: f32 = 3.0;
+pub(super) const FAR: f32 = 3.0;
 
 /// The inputs that a texture was built from. It holds the chains, so that their address cannot be reused.
 struct Key {

@@ -2,8 +2,8 @@
 
 use egui::{Color32, FontId, Painter, Rect, RichText, Role, Sense, Shape, Ui, WidgetInfo, vec2};
 use egui_plot::{
-    AxisHints, FilledArea, GridInput, GridMark, Line, LineStyle, Plot, PlotPoint, PlotPoints,
-    PlotUi, uniform_grid_spacer,
+    AxisHints, FilledArea, GridInput, GridMark, HoverPosition, Line, LineStyle, Plot, PlotPoint,
+    PlotPoints, PlotUi, uniform_grid_spacer,
 };
 
 use super::{size_class, theme};
@@ -181,6 +181,39 @@ pub(super) fn points(values: impl IntoIterator<Item = (f64, f64)>) -> PlotPoints
     PlotPoints::Owned(values.into_iter().map(|(x, y)| PlotPoint::new(x, y)).collect())
 }
 
+/// What the curves of lanes show near `x`, whatever the height of the pointer. `place` puts an x into words, `what` is the
+/// word for a lane.
+pub(super) fn readout(
+    curves: &[Vec<(f64, f64)>],
+    x: f64,
+    place: impl Fn(f64) -> String,
+    what: &str,
+    decimals: usize,
+) -> Option<String> {
+    let nearest = |curve: &Vec<(f64, f64)>| {
+        let finite = curve.iter().filter(|point| point.1.is_finite());
+        finite.min_by(|a, b| (a.0 - x).abs().total_cmp(&(b.0 - x).abs())).copied()
+    };
+    let found: Vec<Option<(f64, f64)>> = curves.iter().map(nearest).collect();
+    let at = found.iter().flatten().next()?.0;
+    let mut text = place(at);
+    for (lane, point) in found.iter().enumerate() {
+        let Some((_, value)) = point else { continue };
+        text += &match curves.len() {
+            1 => format!(": {value:.decimals$}"),
+            _ => format!("\n{what} {}: {value:.decimals$}", lane + 1),
+        };
+    }
+    Some(text)
+}
+
+/// Where the pointer is over a plot, horizontally.
+pub(super) fn pointer_x(position: &HoverPosition) -> f64 {
+    let (HoverPosition::Elsewhere { position } | HoverPosition::NearDataPoint { position, .. }) =
+        position;
+    position.x
+}
+
 /// Adds a margin to a range. The result has a positive width even if all values are equal.
 pub(super) fn with_room(low: f64, high: f64) -> (f64, f64) {
     let room = 0.06 * (high - low);
@@ -206,5 +239,19 @@ mod tests {
         assert_eq!(text(2e6, 1e6), "2e6");
         assert_eq!(with_room(0.0, 100.0), (-6.0, 106.0));
         assert_eq!(with_room(2.0, 2.0), (1.5, 2.5));
+    }
+
+    #[test]
+    fn a_readout_is_the_value_of_the_curve_at_its_nearest_step() {
+        let one = vec![(10.0, 1.5), (20.0, f64::NAN), (30.0, 1.02)];
+        let step = |at: f64| format!("step {at:.0}");
+        assert_eq!(readout(&[one.clone()], 24.0, step, "Lane", 3).unwrap(), "step 30: 1.020");
+        assert_eq!(readout(&[one.clone()], -9.0, step, "Lane", 1).unwrap(), "step 10: 1.5");
+        let two = [one, vec![], vec![(10.0, 7.0), (30.0, 6.0)]];
+        assert_eq!(
+            readout(&two, 29.0, step, "Lane", 2).unwrap(),
+            "step 30\nLane 1: 1.02\nLane 3: 6.00"
+        );
+        assert_eq!(readout(&[vec![]], 3.0, step, "Lane", 2), None);
     }
 }

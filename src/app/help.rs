@@ -42,12 +42,35 @@ const WORDS: &[(&str, &str)] = &[
          sees that class.",
     ),
     (
+        "gradient",
+        "The direction in which the energy of an image rises fastest, a number for each pixel. A chain steps against it.",
+    ),
+    (
+        "SGLD",
+        "Stochastic gradient Langevin dynamics: a step of size α against the gradient, and random noise of size σ.",
+    ),
+    (
+        "descent or sampling",
+        "Without noise a chain slides into the nearest valley and stays: descent finds likely images. Sampling visits \
+         images as often as they are likely, and needs enough noise.",
+    ),
+    (
+        "temperature, β",
+        "How strong the noise is beside the gradient: temperature = σ²/2α, and β is 1 divided by it. At temperature 1 the \
+         chains sample p(x); colder chains crowd into the valleys.",
+    ),
+    (
+        "R-hat, ESS",
+        "R-hat compares chains with each other: above 1.01 they still disagree. It cannot see what no chain has found. The \
+         effective sample size (ESS) is the number of independent samples that the chains are worth.",
+    ),
+    (
         "proximal step",
         "The gradient is clipped to ±r, and the pixels stay in [-1, 1]. This keeps JEM++ stable.",
     ),
     (
         "PYLD-M-N",
-        "M full gradients, each used for N steps through the first layer only. The full gradients take most of \
+        "JEM++'s sampler: M full gradients, each used for N steps through the first layer only. The full gradients take most of \
          the time.",
     ),
     (

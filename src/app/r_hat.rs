@@ -1,10 +1,10 @@
 //! The curve of R-hat along a run, with the line below which chains agree.
 
-use egui::Ui;
-use egui_plot::{HLine, HoverPosition, LineStyle};
+use egui::{Align2, RichText, Ui};
+use egui_plot::{HLine, LineStyle, PlotPoint, Text};
 
 use super::{
-    chart::{chart, lane_color, line, line_style, line_width},
+    chart::{NOTE_SIZE, chart, lane_color, line, line_style, line_width, pointer_x, readout},
     fit::fit,
 };
 
@@ -21,6 +21,8 @@ pub(super) struct RHatCurves {
     pub height: f32,
     /// The last step of the axis.
     pub last_step: f64,
+    /// The word for a lane.
+    pub what: &'static str,
     /// The curve of each lane; empty where R-hat does not apply.
     pub lanes: Vec<Vec<(f64, f64)>>,
 }
@@ -40,17 +42,24 @@ impl RHatCurves {
         // Too low for three rows of text.
         let [x_label, y_label] = if self.height < 150.0 { ["", ""] } else { ["steps", "R-hat"] };
         let limit = ui.visuals().strong_text_color();
+        let lanes = self.lanes.clone();
         chart(self.id, self.height, x_label, y_label)
-            .label_formatter(|position| {
-                let (HoverPosition::Elsewhere { position }
-                | HoverPosition::NearDataPoint { position, .. }) = position;
-                Some(format!("step {:.0}: {:.3}\nline: {AGREE}", position.x, position.y))
+            .label_formatter(move |position| {
+                let step = |at: f64| format!("step {at:.0}");
+                let values = readout(&lanes, pointer_x(position), step, self.what, 3)?;
+                Some(format!("{values}\ndashed line: {AGREE}"))
             })
             .show(ui, |plot| {
                 plot.set_plot_bounds_x(0.0..=end * 1.01);
                 plot.set_plot_bounds_y(1.0 - 0.1 * (top - 1.0)..=top + 0.05 * (top - 1.0));
                 let style = LineStyle::Dashed { length: 5.0 };
                 plot.hline(HLine::new("", AGREE).color(limit).style(style).allow_hover(false));
+                if highest > MAX_R_HAT {
+                    let place = PlotPoint::new(0.99 * end, top);
+                    let text = RichText::new(format!("larger values lie at {MAX_R_HAT}"));
+                    let text = Text::new("", place, text.size(NOTE_SIZE)).color(limit);
+                    plot.text(text.anchor(Align2::RIGHT_TOP).allow_hover(false));
+                }
                 for (lane, curve) in self.lanes.into_iter().enumerate() {
                     let (color, style) = (lane_color(lane), line_style(lane));
                     let width = line_width(lane, 2.0);

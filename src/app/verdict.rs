@@ -22,6 +22,8 @@ const CONVERGES: &str = "Does it converge?";
 const ROW_GAP: f32 = 1.0;
 /// The most rows of a lane.
 const MAX_ROWS: usize = 2;
+/// Below this temperature, the noise hardly lifts a chain out of the valley that it slides into.
+const COLD: f64 = 0.1;
 /// The energy is flat while its median stays within this fraction of all that it has moved.
 const FLAT_SHARE: f32 = 0.03;
 
@@ -265,9 +267,10 @@ fn rule_text(lane: &LaneConfig) -> String {
     match sampler.kind {
         SamplerKind::Sgld | SamplerKind::Mala => {
             let temperature = sigma * sigma / (2.0 * alpha);
-            format!("sampling with noise σ = {sigma}: temperature {}", short(temperature as f32))
+            let what = if temperature < COLD { "mostly descent" } else { "sampling" };
+            format!("{what}, noise σ = {sigma}: temperature {}", short(temperature as f32))
         }
-        _ => format!("moving with noise σ = {sigma}"),
+        _ => format!("descent with some noise, σ = {sigma}"),
     }
 }
 
@@ -296,9 +299,9 @@ mod tests {
         assert_eq!(rule_text(&lane), "descent, not sampling: σ = 0");
         lane.sampler.kind = SamplerKind::Sgld;
         (lane.sampler.noise_std, lane.sampler.step_size) = (2.0, 2.0);
-        assert_eq!(rule_text(&lane), "sampling with noise σ = 2: temperature 1.0");
+        assert_eq!(rule_text(&lane), "sampling, noise σ = 2: temperature 1.0");
         (lane.sampler.noise_std, lane.sampler.step_size) = (0.01, 5.0);
-        assert_eq!(rule_text(&lane), "sampling with noise σ = 0.01: temperature 0.00001");
+        assert_eq!(rule_text(&lane), "mostly descent, noise σ = 0.01: temperature 0.00001");
     }
 
     #[test]

@@ -80,6 +80,7 @@ fn show_run(ui: &mut Ui, run: &mut RunState, tab: &mut Tab, panels: &mut Panels)
             .show(ui, |ui| chains_panel::verdict(ui, run, &mut panels.chains));
         if asked.inner == Some(Question::DoesItConverge) {
             *tab = Tab::Plots;
+            panels.plots.show_convergence = true;
         }
         beside_chains(ui, run, panels, side, is_presented);
     } else if !is_presented && (side == 0 || run.selected.is_some()) {

@@ -46,8 +46,8 @@ pub(super) struct ImageLane {
     fixed: Vec<Fixed>,
     /// The mask of the fixed pixels and their values, as tensors (N, C, H, W).
     fixed_tensors: Option<(Tensor<4, Bool>, Tensor<4>)>,
-    /// The seconds and full gradients used before each step.
-    spent: Vec<(f64, u64)>,
+    /// The seconds and full gradients used up to the present step.
+    spent: (f64, u64),
 }
 
 /// What is read of a lane at each step: energies, summaries, chains, gradients, logits and acceptances.
@@ -137,7 +137,7 @@ impl ImageLane {
             next: None,
             fixed: Vec::new(),
             fixed_tensors: None,
-            spent: vec![(0.0, 0)],
+            spent: (0.0, 0),
         })
     }
 
@@ -209,9 +209,8 @@ impl ImageLane {
             x: next,
             noise: NoiseKey { step: step.wrapping_add(1), ..self.state.noise },
         };
-        let (secs, gradients) = self.spent.last().copied().unwrap_or_default();
-        let cost = self.gradients_per_step();
-        self.spent.push((secs + begin.elapsed().as_secs_f64(), gradients + cost));
+        self.spent.0 += begin.elapsed().as_secs_f64();
+        self.spent.1 += self.gradients_per_step();
     }
 
     /// Computes the measurements of the chains and their next step on the device; all lanes are then read at once. The
@@ -221,9 +220,7 @@ impl ImageLane {
         let x = self.state.x.clone();
         let (next, info) = self.sampler().step(self.state.clone(), &self.energy);
         self.next = Some(self.keep_fixed(next.x));
-        if let Some(spent) = self.spent.last_mut() {
-            spent.0 += begin.elapsed().as_secs_f64();
-        }
+        self.spent.0 += begin.elapsed().as_secs_f64();
         let StepInfo { energy, summary, acceptance, gradient, logits } = info;
         (energy, summary, x, reads_gradients.then_some(gradient), logits, acceptance)
     }
@@ -244,10 +241,8 @@ impl ImageLane {
         if self.config.is_conditional {
             energy = logits.chunks(num_classes).map(energy_of_row).collect();
         }
-        if let Some(spent) = self.spent.last_mut() {
-            spent.0 += secs;
-        }
-        let (seconds, num_gradients) = self.spent.last().copied().unwrap_or_default();
+        self.spent.0 += secs;
+        let (seconds, num_gradients) = self.spent;
         let proximal_radius = self.sampler().proximal_radius();
         let gradient = gradient.unwrap_or_default();
         LaneStep {
@@ -276,8 +271,13 @@ impl ImageLane {
         }
     }
 
-    /// Sets the chains (N, C, H, W) back to those of an earlier step; no pixel is fixed any more.
-    pub(super) fn branch(&mut self, step: u64, x: &[f32]) -> Result<(), JobError> {
+    /// Sets the chains (N, C, H, W) to those of a recorded step, and what had been used by then; no pixel is fixed any more.
+    pub(super) fn branch(
+        &mut self,
+        step: u64,
+        x: &[f32],
+        spent: (f64, u64),
+    ) -> Result<(), JobError> {
         let [n, c, h, w] = self.state.x.dims();
         if x.len() != n * c * h * w {
             return Err(JobError::Request("the recorded chains belong to another run".into()));
@@ -285,7 +285,7 @@ impl ImageLane {
         let data = TensorData::new(x.to_vec(), [n, c, h, w]);
         self.state.x = Tensor::from_data(data, &self.state.x.device());
         self.state.noise.step = step as u32;
-        self.spent.truncate(step as usize + 1);
+        self.spent = spent;
         self.fixed.clear();
         self.fixed_tensors = None;
         self.next = None;

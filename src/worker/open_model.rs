@@ -227,13 +227,22 @@ impl OpenModel {
         Ok(Some(Event::Step(Box::new(Step { step: self.step, lanes }))))
     }
 
-    pub(super) fn branch(&mut self, step: u64, x: &[Arc<[f32]>]) -> Result<(), JobError> {
+    /// Continues at `step`, which may be later than the present one: the run that a person brings back was longer.
+    ///
+    /// # Errors
+    /// The chains do not belong to these lanes.
+    pub(super) fn branch(
+        &mut self,
+        step: u64,
+        x: &[Arc<[f32]>],
+        spent: &[(f64, u64)],
+    ) -> Result<(), JobError> {
         let Some((_, lanes)) = &mut self.run else { return Ok(()) };
-        if x.len() != lanes.len() || step > self.step {
+        if x.len() != lanes.len() || spent.len() != lanes.len() || step >= u64::from(u32::MAX) {
             return Err(JobError::Request("the recorded chains belong to another run".into()));
         }
-        for (lane, x) in lanes.iter_mut().zip(x) {
-            lane.branch(step, x)?;
+        for ((lane, x), spent) in lanes.iter_mut().zip(x).zip(spent) {
+            lane.branch(step, x, *spent)?;
         }
         self.step = step;
         Ok(())

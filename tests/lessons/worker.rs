@@ -116,7 +116,11 @@ fn a_run_repeats_itself_and_goes_on_from_any_recorded_step() {
     desk.step(0);
     let at_one = desk.run_to(1);
     let at_three = desk.run_to(3);
-    desk.ask(Command::Branch { step: 1, x: vec![at_one[0].images.x.clone()] });
+    desk.ask(Command::Branch {
+        step: 1,
+        x: vec![at_one[0].images.x.clone()],
+        spent: vec![(0.0, 1)],
+    });
     assert_eq!(desk.step(1)[0].images.x, at_one[0].images.x);
     assert_eq!(desk.run_to(3)[0].images.x, at_three[0].images.x);
     desk.ask(Command::Restart(request));
@@ -125,6 +129,31 @@ fn a_run_repeats_itself_and_goes_on_from_any_recorded_step() {
     assert_eq!(again[0].images.x, at_three[0].images.x);
     assert_eq!(again[0].numbers.energy, at_three[0].numbers.energy);
     assert_eq!(again[0].numbers.num_gradients, 3);
+}
+
+#[test]
+fn a_run_that_was_replaced_is_continued_at_its_last_step() {
+    let (desk, model) = Desk::open("fashion");
+    let mut request = request(&model);
+    request.lanes[0].sampler.kind = SamplerKind::ProximalSgld;
+    request.lanes[0].sampler.noise_std = 0.05;
+    desk.ask(Command::Restart(request.clone()));
+    desk.step(0);
+    let last = desk.run_to(3);
+    let next = desk.run_to(4);
+    // Another run, and back: the new run has done no step yet.
+    desk.ask(Command::Restart(RunRequest { seed: request.seed + 1, ..request.clone() }));
+    desk.step(0);
+    desk.ask(Command::Restart(request));
+    desk.step(0);
+    let spent = vec![(2.5, last[0].numbers.num_gradients)];
+    desk.ask(Command::Branch { step: 3, x: vec![last[0].images.x.clone()], spent });
+    let back = desk.step(3);
+    assert_eq!(back[0].images.x, last[0].images.x);
+    assert!(back[0].numbers.seconds >= 2.5);
+    let again = desk.run_to(4);
+    assert_eq!(again[0].images.x, next[0].images.x, "with the noise of that step");
+    assert_eq!(again[0].numbers.num_gradients, 4);
 }
 
 #[test]
@@ -187,7 +216,7 @@ fn going_back_lets_all_pixels_move_again() {
     desk.ask(Command::SetLanes(request.lanes));
     assert!(desk.refusal().contains("pixels are frozen"));
     desk.run_to(1);
-    desk.ask(Command::Branch { step: 0, x: vec![start.clone()] });
+    desk.ask(Command::Branch { step: 0, x: vec![start.clone()], spent: vec![(0.0, 0)] });
     assert_eq!(desk.step(0)[0].images.x, start);
     let moved = desk.run_to(1)[0].images.x.clone();
     assert!(moved[..784] != start[..784]);

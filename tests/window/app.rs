@@ -199,7 +199,7 @@ fn going_on_from_the_past_hands_back_the_recorded_chains() {
     window.click("Continue from here");
     window.pass(1, 0);
     let branched = window.worker.asked.iter().find_map(|command| match command {
-        Command::Branch { step, x } => Some((*step, x[0].clone())),
+        Command::Branch { step, x, .. } => Some((*step, x[0].clone())),
         _ => None,
     });
     assert!(branched.unwrap() == (7, recorded));

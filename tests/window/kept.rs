@@ -104,7 +104,7 @@ fn the_last_run_comes_back() {
         assert_eq!(window.viewer().run.settings.seed, request.seed);
         assert!(window.viewer().run.shown_images().unwrap().1[0].x.len() == images.len());
         let branched = window.worker.asked.iter().rev().find_map(|command| match command {
-            Command::Branch { step, x } => Some((*step, x[0].clone())),
+            Command::Branch { step, x, .. } => Some((*step, x[0].clone())),
             _ => None,
         });
         assert!(branched.unwrap() == (step, images), "the worker's chains are there again");

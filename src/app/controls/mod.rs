@@ -263,7 +263,7 @@ pub(super) fn rule(ui: &mut Ui, lane: &mut LaneConfig, target: &RuleTarget<'_>, 
         own(defaults.noise_std),
         target.says(
             "The random noise in every step. Without it, the chain only slides into the nearest valley. With \
-             √(2α) it samples p(x) itself, which for images looks like noise.",
+             √(2α), or √(2Nα) with PYLD, it samples p(x) itself, which for images looks like noise.",
             "The random noise in every step. Without it, the chain only slides into the nearest valley. With \
              √(2α) it samples p(x) itself.",
         ),
@@ -293,9 +293,12 @@ pub(super) fn rule(ui: &mut Ui, lane: &mut LaneConfig, target: &RuleTarget<'_>, 
             RichText::new(target.says(
                 "σ = 0 and a single start: all chains of a row stay identical. Raise the noise σ, or at least \
                  steer each row towards its class.",
-                "σ = 0 and a single start: all chains stay identical. Raise the noise σ.",
+                "One start and no noise (σ = 0): all chains stay identical. With noise they would part.",
             ))
-            .color(contrast::readable(ui, theme::BROKEN)),
+            .color(match target {
+                RuleTarget::Model(..) => contrast::readable(ui, theme::BROKEN),
+                _ => ui.visuals().weak_text_color(),
+            }),
         );
     }
     if kind == SamplerKind::Mala && matches!(target, RuleTarget::Model(..)) {

@@ -5,7 +5,7 @@ use egui_plot::HLine;
 
 use crate::{
     app::{
-        chart::{chart, lane_color, line, line_style, line_width, with_room},
+        chart::{chart, lane_color, line, line_style, line_width, pointer_x, readout, with_room},
         fit::fit,
         pixels::number,
         r_hat::{self, RHatCurves},
@@ -271,15 +271,15 @@ fn agreement(ui: &mut Ui, lab: &Lab, height: f32, shown: &mut MeasuresView) {
     let withheld: Vec<Option<String>> = lanes.iter().map(LaneRecord::why_no_r_hat).collect();
     tabs(ui, &mut shown.agrees, &Agrees::ALL);
     let said = agreement_text(lanes, &withheld);
-    title(
-        ui,
-        &said,
-        &format!(
-            "{said}\n\nSplit R-hat and bulk effective sample size of x₀, from the later half of the traces of 32 chains. \
+    let top = ui.cursor().top();
+    let hover = format!(
+        "{said}\n\nSplit R-hat and bulk effective sample size of x₀, from the later half of the traces of 32 chains. \
              Chains that agree have R-hat below 1.01. Neither number can see a mode that no chain has found."
-        ),
     );
-    let height = (height - 18.0).max(24.0);
+    // A reason why there is no number is a sentence, which is not cut off. One row is as high as the tabs above it.
+    let label = egui::Label::new(RichText::new(&said).size(11.5).strong()).wrap();
+    ui.add(label).on_hover_text(hover);
+    let height = (height - (ui.cursor().top() - top)).max(24.0);
     match shown.agrees {
         Agrees::Traces => traces(ui, lanes, height),
         Agrees::Autocorrelation => autocorrelation(ui, lanes, height),
@@ -337,14 +337,21 @@ fn traces(ui: &mut Ui, lanes: &[LaneRecord], height: f32) {
 /// Draws the correlation of x0 with itself some steps later.
 fn autocorrelation(ui: &mut Ui, lanes: &[LaneRecord], height: f32) {
     let end = MAX_LAG as f64;
-    chart("lab traces", height, "", "").show(ui, |plot| {
+    let curve = |lane: &LaneRecord| {
+        let values = lane.agreement.iter().flat_map(|a| &a.autocorrelation).enumerate();
+        values.map(|(lag, value)| (lag as f64, *value)).collect()
+    };
+    let curves: Vec<Vec<(f64, f64)>> = lanes.iter().map(curve).collect();
+    let plot = chart("lab traces", height, "", "").label_formatter(|position| {
+        let later = |lag: f64| format!("{lag:.0} steps later");
+        readout(&curves, pointer_x(position), later, "Rule", 2)
+    });
+    plot.show(ui, |plot| {
         plot.set_plot_bounds_x(-0.01 * end..=end);
         plot.set_plot_bounds_y(-0.2..=1.0);
-        for (index, lane) in lanes.iter().enumerate() {
-            let curve = lane.agreement.iter().flat_map(|a| &a.autocorrelation).enumerate();
-            let values = curve.map(|(lag, value)| (lag as f64, *value));
+        for (index, curve) in curves.iter().enumerate() {
             let (color, style) = (lane_color(index), line_style(index));
-            line(plot, values, |line| line.color(color).width(1.8).style(style));
+            line(plot, curve.iter().copied(), |line| line.color(color).width(1.8).style(style));
         }
     });
 }
@@ -357,6 +364,7 @@ fn r_hat_curves(ui: &mut Ui, lanes: &[LaneRecord], withheld: &[Option<String>], 
     };
     let curves = RHatCurves {
         id: "lab r hat",
+        what: "Rule",
         height,
         last_step: steps(lanes.iter().map(|lane| ends(&lane.r_hat))),
         lanes: lanes.iter().zip(withheld).map(curve).collect(),

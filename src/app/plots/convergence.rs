@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use super::series::has_exploded;
 use crate::{
-    app::record::Record,
+    app::{atlas::FAR, record::Record},
     config::{LaneConfig, Norm, SamplerKind, StepSchedule},
     diagnostics::{self, Diagnostic, DoesNotApply},
     worker::LaneNumbers,
@@ -193,7 +193,9 @@ fn assess(record: &Record, lane: usize, rule: &LaneConfig) -> LaneReport {
     let (window, numbers) = window(record, lane, last, MAX_DRAWS);
     let num_chains = record.num_chains();
     let draws = energies(&numbers, num_chains);
-    let refusal = refusal(record, rule).or_else(|| exploded(&numbers, num_chains));
+    let refusal = refusal(record, rule)
+        .or_else(|| exploded(&numbers, num_chains))
+        .or_else(|| outside(record, lane));
     let needs_law = |value: &dyn Fn() -> Result<f64, DoesNotApply>| match &refusal {
         Some(reason) => Err(reason.clone()),
         None => value().map_err(|reason| reason.to_string()),
@@ -249,6 +251,21 @@ fn exploded(numbers: &[&LaneNumbers], num_chains: usize) -> Option<String> {
     let count = (0..num_chains).filter(is_lost).count();
     (count > 0).then(|| {
         format!("{count} of {num_chains} chains exploded: no number is valid for this lane")
+    })
+}
+
+/// Why there are no numbers, if chains of images have left the box: no image is there, whatever their energy.
+fn outside(record: &Record, lane: usize) -> Option<String> {
+    let x = &record.images.entries().last()?.1.get(lane)?.x;
+    let num_chains = record.num_chains();
+    let width = x.len() / num_chains.max(1);
+    let is_outside = |chain: &&[f32]| chain.iter().any(|value| value.abs() > FAR);
+    // Points in the plane have no box.
+    let count = (width > 2).then(|| x.chunks_exact(width).filter(is_outside).count())?;
+    (count > 0).then(|| {
+        format!(
+            "{count} of {num_chains} chains left the box [−1, 1]: no number is valid for this lane"
+        )
     })
 }
 

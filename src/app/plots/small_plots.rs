@@ -1,7 +1,7 @@
 //! The smaller plots of the plots tab.
 
-use egui::{Color32, RichText, Ui};
-use egui_plot::{HLine, HoverPosition, LineStyle};
+use egui::{Align, Color32, RichText, Ui};
+use egui_plot::{HLine, LineStyle};
 
 use super::{
     legend::{legend, selected_name},
@@ -11,7 +11,10 @@ use super::{
 };
 use crate::{
     app::{
-        chart::{chart, lane_color, legend_entry, legend_row, line, line_style, line_width, note},
+        chart::{
+            chart, lane_color, legend_entry, legend_row, line, line_style, line_width, note,
+            pointer_x, readout,
+        },
         r_hat::{self, RHatCurves},
         state::RunState,
     },
@@ -89,7 +92,7 @@ impl SmallPlot {
             }
             Self::RHat => {
                 "Do the chains agree? Below the line at 1.01 they do. Each point uses the second half of the \
-                 steps so far."
+                 steps so far. R-hat cannot see what no chain has found."
             }
             Self::Distance => "|x - x₀|: how far the chains have moved from where they began.",
             Self::Apart => {
@@ -108,7 +111,10 @@ pub(super) fn show(
     names: &[String],
     plot: SmallPlot,
 ) -> Option<u64> {
-    ui.label(RichText::new(plot.title()).strong());
+    let title = ui.label(RichText::new(plot.title()).strong());
+    if matches!(plot, SmallPlot::RHat) && std::mem::take(&mut state.show_convergence) {
+        title.scroll_to_me(Some(Align::Min));
+    }
     note(ui, plot.explanation());
     let lines = |ui: &mut Ui, metric: Metric, id: &'static str, y_label: &'static str| {
         legend_row(ui, |ui| legend(ui, names, selected_name(run)));
@@ -164,6 +170,7 @@ fn r_hat(ui: &mut Ui, state: &PlotsView, run: &RunState) {
     r_hat::reasons("Lane", &of_lanes).into_iter().for_each(|reason| note(ui, reason));
     let curves = RHatCurves {
         id: "r hat",
+        what: "Lane",
         height: HEIGHT,
         last_step: run.last_step() as f64,
         lanes: lanes.iter().map(|lane| lane.r_hat.clone()).collect(),
@@ -206,12 +213,13 @@ fn autocorrelation(ui: &mut Ui, state: &PlotsView) {
         ui.weak("This needs some more steps.");
         return;
     }
+    let curves: Vec<Vec<(f64, f64)>> =
+        lanes.iter().map(|lane| lane.autocorrelation.to_vec()).collect();
     let zero = ui.visuals().weak_text_color();
     chart("autocorrelation", HEIGHT, "steps later", "autocorrelation")
         .label_formatter(|position| {
-            let (HoverPosition::Elsewhere { position }
-            | HoverPosition::NearDataPoint { position, .. }) = position;
-            Some(format!("{:.0} steps later: {:.2}", position.x, position.y))
+            let later = |lag: f64| format!("{lag:.0} steps later");
+            readout(&curves, pointer_x(position), later, "Lane", 2)
         })
         .show(ui, |plot| {
             plot.set_plot_bounds_x(0.0..=last);

@@ -48,12 +48,14 @@ pub enum Command {
     ReadGradients(bool),
     /// Stop the chains after the current step.
     Pause,
-    /// Continue from a recorded step.
+    /// Continue from a recorded step, of this run or of one with the same settings.
     Branch {
         /// The recorded step.
         step: u64,
         /// The chains of each lane at that step, (N, C, H, W) flattened.
         x: Vec<Arc<[f32]>>,
+        /// The seconds and the gradients that each lane had used at that step.
+        spent: Vec<(f64, u64)>,
     },
     /// Replace one chain of one lane with an image.
     Replace {

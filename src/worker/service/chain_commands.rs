@@ -97,9 +97,14 @@ impl Service<'_> {
         Ok(result?)
     }
 
-    pub(super) async fn branch(&mut self, step: u64, x: &[Arc<[f32]>]) -> Served {
+    pub(super) async fn branch(
+        &mut self,
+        step: u64,
+        x: &[Arc<[f32]>],
+        spent: &[(f64, u64)],
+    ) -> Served {
         let Some(model) = &mut self.model else { return Ok(()) };
-        model.branch(step, x)?;
+        model.branch(step, x, spent)?;
         Ok(self.show_chains().await?)
     }
 

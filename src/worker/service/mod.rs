@@ -229,7 +229,7 @@ impl Service<'_> {
             }
             Command::ReadGradients(wanted) => Ok(self.read_gradients(wanted).await?),
             Command::Pause => Ok(self.pause().await?),
-            Command::Branch { step, x } => self.branch(step, &x).await,
+            Command::Branch { step, x, spent } => self.branch(step, &x, &spent).await,
             Command::Replace { lane, chain, image, is_fixed } => {
                 self.replace(lane, chain, image, is_fixed).await
             }

@@ -1,7 +1,10 @@
 //! Playing and pausing the run, and showing past steps.
 
 use super::run_state::{RunState, next_seed};
-use crate::worker::{Command, RunRequest};
+use crate::{
+    app::record::Record,
+    worker::{Command, RunRequest},
+};
 
 /// The number of recorded steps per second in a replay.
 const REPLAY_STEPS_PER_SEC: f64 = 30.0;
@@ -151,15 +154,30 @@ impl RunState {
     /// Continues the run from the shown step, and discards the later steps.
     pub(crate) fn branch(&mut self) {
         let Some(step) = self.looking_at else { return };
-        let Some((step, lanes)) = self.record.as_ref().and_then(|record| record.images.at(step))
-        else {
+        let Some(branch) = self.record.as_ref().and_then(|record| branch_to(record, step)) else {
             return;
         };
-        let (step, x) = (*step, lanes.iter().map(|lane| lane.x.clone()).collect());
         self.looking_at = None;
         self.replay = None;
         self.num_beginnings += 1;
-        self.ask(Command::Branch { step, x });
+        self.ask(branch);
         self.ask(Command::SetLanes(self.lanes_to_run()));
     }
+}
+
+/// The command that continues from a step of a record.
+pub(super) fn branch_to(record: &Record, step: u64) -> Option<Command> {
+    let (step, lanes) = record.images.at(step)?;
+    let numbers = record.numbers.at(*step).map_or(&[][..], |(_, lanes)| lanes);
+    let spent = |lane: usize| {
+        numbers
+            .get(lane)
+            .map(|numbers| (numbers.seconds, numbers.num_gradients))
+            .unwrap_or_default()
+    };
+    Some(Command::Branch {
+        step: *step,
+        x: lanes.iter().map(|lane| lane.x.clone()).collect(),
+        spent: (0..lanes.len()).map(spent).collect(),
+    })
 }

@@ -1,6 +1,9 @@
 //! Bringing the last run back after a restart, a new seed or another model.
 
-use super::run_state::{PastRun, RunState, Setup};
+use super::{
+    playback::branch_to,
+    run_state::{PastRun, RunState, Setup},
+};
 use crate::{app::record::Record, worker::Command};
 
 impl RunState {
@@ -35,10 +38,9 @@ impl RunState {
         let returning = self.returning.take();
         self.restart();
         self.returning = returning;
-        let last = self.returning.as_ref().and_then(|record| record.images.entries().last());
-        if let Some((step, lanes)) = last {
-            let (step, x) = (*step, lanes.iter().map(|lane| lane.x.clone()).collect());
-            self.ask(Command::Branch { step, x });
+        let last = |record: &Record| branch_to(record, record.images.last_step()?);
+        if let Some(branch) = self.returning.as_ref().and_then(last) {
+            self.ask(branch);
             self.ask(Command::SetLanes(self.lanes_to_run()));
         }
     }
