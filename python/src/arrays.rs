@@ -86,12 +86,16 @@ impl<'py> Images<'py> {
         let value = values[index];
         let place = self.place(index);
         if !value.is_finite() {
-            return Ok(InputError::new_err(format!("{name}[{place}] is {value}; all values must be finite")));
+            return Ok(InputError::new_err(format!(
+                "{name}[{place}] is {value}; all values must be finite"
+            )));
         }
         let (least, most) = values
             .iter()
             .filter(|value| value.is_finite())
-            .fold((f32::MAX, f32::MIN), |(least, most), &value| (least.min(value), most.max(value)));
+            .fold((f32::MAX, f32::MIN), |(least, most), &value| {
+                (least.min(value), most.max(value))
+            });
         let advice = match least >= 0.0 && most <= 255.0 {
             true => "; for pixels from 0 to 255: x / 127.5 - 1",
             false => "",
@@ -199,7 +203,9 @@ fn wrong_shape(shape: &[usize], name: &str, input: [usize; 3]) -> String {
     let [c, h, w] = input;
     let wanted = match (is_planar(input), c) {
         (true, _) => format!("(n, {c})"),
-        (false, 1) => format!("(n, {h}, {w}), (n, 1, {h}, {w}), (n, {h}, {w}, 1) or (n, {})", h * w),
+        (false, 1) => {
+            format!("(n, {h}, {w}), (n, 1, {h}, {w}), (n, {h}, {w}, 1) or (n, {})", h * w)
+        }
         (false, _) => format!("(n, {c}, {h}, {w}) or (n, {h}, {w}, {c})"),
     };
     // A single image is the most frequent mistake.

@@ -47,8 +47,12 @@ fn load(
         return Ok(Model::new(model, bundled.name.into(), Some(bundled.title), device));
     }
     let path: PathBuf = path_or_name.extract().map_err(|_| {
-        let kind = path_or_name.get_type().qualname().map_or_else(|_| "?".into(), |name| name.to_string());
-        ModelError::new_err(format!("path_or_name is a {kind}; give a path, or one of {}", names().join(", ")))
+        let kind =
+            path_or_name.get_type().qualname().map_or_else(|_| "?".into(), |name| name.to_string());
+        ModelError::new_err(format!(
+            "path_or_name is a {kind}; give a path, or one of {}",
+            names().join(", ")
+        ))
     })?;
     if !path.exists() {
         return Err(ModelError::new_err(missing(&path, text.is_some())));

@@ -126,11 +126,7 @@ impl Model {
     }
 
     /// The gradient of the energy by the image, with the shape of `x`. A small step against it lowers the energy.
-    fn gradient<'py>(
-        &self,
-        py: Python<'py>,
-        x: &Bound<'py, PyAny>,
-    ) -> PyResult<Bound<'py, PyAny>> {
+    fn gradient<'py>(&self, py: Python<'py>, x: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
         Ok(self.energy_and_gradient(py, x)?.1)
     }
 

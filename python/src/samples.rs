@@ -92,11 +92,18 @@ impl Samples {
             .readonly()
             .as_array()
             .iter()
-            .fold((f32::INFINITY, f32::NEG_INFINITY), |(least, most), &e| (least.min(e), most.max(e)));
+            .fold((f32::INFINITY, f32::NEG_INFINITY), |(least, most), &e| {
+                (least.min(e), most.max(e))
+            });
         Ok(format!(
             "<jempp.Samples: {} of shape {}, energies from {least:.2} to {most:.2}{}>",
             energies.len(),
-            self.images.bind(py).getattr("shape")?.get_item(pyo3::types::PySlice::new(py, 1, isize::MAX, 1))?,
+            self.images.bind(py).getattr("shape")?.get_item(pyo3::types::PySlice::new(
+                py,
+                1,
+                isize::MAX,
+                1
+            ))?,
             if self.traces.is_some() { ", with traces" } else { "" }
         ))
     }

@@ -183,7 +183,10 @@ impl<'py> Given<'_, 'py> {
     fn flag(&self, name: &str) -> PyResult<bool> {
         let Some(value) = self.get(name)? else { return Ok(false) };
         scalar(&value).extract::<bool>().map_err(|_| {
-            ConfigError::new_err(format!("`{name}` cannot be {}: it must be True or False", shown(&value)))
+            ConfigError::new_err(format!(
+                "`{name}` cannot be {}: it must be True or False",
+                shown(&value)
+            ))
         })
     }
 
@@ -217,7 +220,9 @@ impl<'py> Given<'_, 'py> {
 fn check_known(name: &str) -> PyResult<String> {
     let of_sampler = SamplerConfig::FIELDS.iter().map(|field| field.name);
     let of_sampler = of_sampler.filter(|name| !OWN.contains(name));
-    if let Some(key) = OTHERS.iter().find(|key| key.split_once('.').is_some_and(|(_, last)| last == name)) {
+    if let Some(key) =
+        OTHERS.iter().find(|key| key.split_once('.').is_some_and(|(_, last)| last == name))
+    {
         return Ok(key.to_string());
     }
     if OWN.contains(&name) || of_sampler.clone().any(|known| known == name) {
@@ -277,7 +282,11 @@ fn classes(labels: &Bound<'_, PyAny>, model: &jempp::Model) -> PyResult<Vec<u32>
             Err(_) => label.extract::<usize>().ok().filter(|&class| class < names.len()),
         };
         let class = class.ok_or_else(|| {
-            ConfigError::new_err(format!("`labels` has {}, which is no class; {}", shown(&label), wanted()))
+            ConfigError::new_err(format!(
+                "`labels` has {}, which is no class; {}",
+                shown(&label),
+                wanted()
+            ))
         })?;
         found.push(class as u32);
     }
