@@ -2,13 +2,16 @@
 
 from collections.abc import Sequence
 from os import PathLike
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal, TypedDict, final, type_check_only
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
+__all__ = ["Model", "Samples", "__version__", "devices", "load", "models"]
+
 __version__: str
 
+@type_check_only
 class Device(TypedDict):
     """A graphics adapter."""
 
@@ -33,6 +36,7 @@ def models() -> list[str]:
 def devices() -> list[Device]:
     """The graphics adapters of this machine. The CPU, which is always there, is not among them."""
 
+@final
 class Model:
     """A trained model on a device: a classifier whose logits also define an energy. `load` gives one.
 
@@ -106,6 +110,7 @@ class Model:
         Those from `kind` on replace keys of the training run; None leaves a key as it is.
         """
 
+@final
 class Samples:
     """The ends of chains, as `Model.sample` gives them. NumPy takes it for the array of its images."""
 
