@@ -73,11 +73,9 @@ impl<'py> Images<'py> {
     pub(crate) fn first_wrong(values: &[f32], input: [usize; 3]) -> Option<usize> {
         let furthest = if is_planar(input) { f32::MAX } else { FURTHEST };
         // Most arrays have no such value, and this is quicker without a place.
-        let is_wrong = |value: &f32| !(value.abs() <= furthest);
-        match values.chunks(4096).position(|part| part.iter().any(is_wrong)) {
-            Some(part) => (4096 * part..values.len()).find(|&index| is_wrong(&values[index])),
-            None => None,
-        }
+        let is_right = |value: &f32| value.abs() <= furthest;
+        let part = values.chunks(4096).position(|part| !part.iter().all(is_right))?;
+        (4096 * part..values.len()).find(|&index| !is_right(&values[index]))
     }
 
     /// The exception for a value that [`Images::first_wrong`] found.

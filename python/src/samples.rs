@@ -53,7 +53,7 @@ impl Samples {
                 .reshape([n, num_classes])?
                 .into_any()
                 .unbind(),
-            traces: traces.map(|traces| traces.to_dict(py, n)).transpose()?,
+            traces: traces.map(|traces| traces.into_dict(py, n)).transpose()?,
         })
     }
 }
@@ -136,7 +136,7 @@ impl Traces {
         }
     }
 
-    fn to_dict(self, py: Python<'_>, num_chains: usize) -> PyResult<Py<PyDict>> {
+    fn into_dict(self, py: Python<'_>, num_chains: usize) -> PyResult<Py<PyDict>> {
         let dict = PyDict::new(py);
         for (name, column) in [
             ("energy", self.energies),

@@ -187,7 +187,8 @@ fn words_of_code() -> BTreeSet<String> {
         }
     }
     let mut found = BTreeSet::new();
-    for part in ["src", "cpu", "python", "tests", "shaders", "web", ".ci", "check.sh", "Cargo.toml"] {
+    for part in ["src", "cpu", "python", "tests", "shaders", "web", ".ci", "check.sh", "Cargo.toml"]
+    {
         collect(&root().join(part), &mut found);
     }
     found
