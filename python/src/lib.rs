@@ -64,11 +64,16 @@ fn load(
 
 /// What to say of a path where nothing is.
 fn missing(path: &Path, is_text: bool) -> String {
-    let shown = path.display();
+    let (shown, all) = (path.display().to_string(), names().join(", "));
+    if is_text && (shown.starts_with("hf:") || shown.contains("://")) {
+        return format!(
+            "`{shown}` is an address, and load takes files: `jempp fetch-model {shown}` downloads the model and prints its path"
+        );
+    }
     let is_word = is_text && path.components().count() == 1 && path.extension().is_none();
-    match bundled::find(&path.to_string_lossy()) {
+    match bundled::find(&shown) {
         Err(error) if is_word => format!("no file or folder `{shown}`, and {error}"),
-        _ => format!("no file or folder {shown}; the bundled models are {}", names().join(", ")),
+        _ => format!("no file or folder {shown}; the bundled models are {all}"),
     }
 }
 

@@ -128,6 +128,9 @@ def test_what_is_no_model_is_refused(tmp_path, monkeypatch):
         jempp.load("fashoin", "cpu")
     with pytest.raises(jempp.ModelError, match="no file or folder runs/first;.*fashion, mnist"):
         jempp.load("runs/first", "cpu")
+    for address in "hf:ada/letters", "https://host.example/letters.safetensors":
+        with pytest.raises(jempp.ModelError, match=f"`jempp fetch-model {address}` downloads"):
+            jempp.load(address, "cpu")
     with pytest.raises(jempp.ModelError, match="is a int"):
         jempp.load(5, "cpu")
     with pytest.raises(jempp.ModelError, match="is a NoneType"):
