@@ -61,6 +61,28 @@ else
     echo "SKIPPED: no onnx and onnxruntime to run the files; what is in them was tested above"
 fi
 
+step "Python"
+# The wheel, its tests and the notebook, in an environment of their own. With the features of the program nothing is compiled
+# twice; what is released has none of them.
+python=${CARGO_TARGET_DIR:-$PWD/target}/python
+prepare() {
+    rm -rf "$python" && python3 -m venv "$python" &&
+        "$python/bin/pip" install --quiet maturin==1.16.0 pytest -r docs/notebooks/requirements.txt
+}
+if said=$(prepare 2>&1); then
+    cargo clippy --release --package jempp-python --features jempp/default -- -D warnings
+    "$python/bin/maturin" build --release --locked --features jempp/default --manifest-path python/Cargo.toml --out "$python/wheels"
+    "$python/bin/pip" install --quiet "$python"/wheels/jempp-*.whl
+    JEMPP_BIN=${CARGO_TARGET_DIR:-$PWD/target}/release/jempp "$python/bin/python" -m pytest --quiet python/tests
+    "$python/bin/jupyter" nbconvert --log-level ERROR --to notebook --execute --output-dir "$python" docs/notebooks/energies.ipynb
+    echo "docs/notebooks/energies.ipynb was executed"
+elif [ -n "${REQUIRE_PYTHON-}" ]; then
+    printf '%s\n' "$said"
+    exit 1
+else
+    echo "SKIPPED: it takes Python's venv, and maturin, Jupyter and ArviZ from a package index: $(tail -n 1 <<<"$said")"
+fi
+
 step "MPI"
 # Several ranks on this machine. Only jempp itself is built again.
 if [ -n "${REQUIRE_MPI-}" ] || { command -v mpicc && command -v mpirun && find /usr/lib* -name 'libclang*.so*' | grep -q .; } >/dev/null 2>&1; then

@@ -33,8 +33,8 @@
 //!
 //! | I want to … | use |
 //! |---|---|
-//! | sample from a model, bundled or trained | [`Model::sample`], [`Model::sample_with`], and [`Model::chains`] step by step |
-//! | know energy, logits or class of my own images | [`Model::energy`], [`Model::logits`], [`Model::classify`] |
+//! | sample from a model, bundled or trained | [`Model::sample`], [`Model::sample_with`], [`Model::sample_while`], and [`Model::chains`] step by step |
+//! | know energy, gradient, logits or class of my own images | [`Model::energy`], [`Model::gradient`], [`Model::logits`], [`Model::classify`] |
 //! | measure accuracy and calibration | [`Model::evaluate`] |
 //! | train a model, on bundled data or my own | [`RunConfig::preset`], [`Trainer`], [`data::load`], [`data::Dataset`] |
 //! | sample from an energy of my own | [`Energy`], [`EnergyFn`], [`Sampler`], [`ChainState`] |

@@ -31,6 +31,18 @@ pub enum StartError {
     /// The image has another shape than the model's inputs.
     #[error("the image has another size than the model's")]
     OtherSize,
+    /// There are more or fewer images than starts.
+    #[error(
+        "{num_values} values are not one image of {num_pixels} values for each of {num_starts} starts"
+    )]
+    OtherCount {
+        /// The number of values in all images.
+        num_values: usize,
+        /// The number of values of an image of the model.
+        num_pixels: usize,
+        /// The number of starts of the whole run.
+        num_starts: usize,
+    },
     /// A model of points cannot start from a picture.
     #[error("a model of points in the plane cannot start from a picture")]
     Points,
@@ -49,6 +61,8 @@ pub enum SampleStart {
     File(PathBuf),
     /// This image (C, H, W) in [-1, 1], for all chains.
     Image(Arc<[f32]>),
+    /// An image (C, H, W) in [-1, 1] for each start, one after the other.
+    Images(Arc<[f32]>),
 }
 
 /// Draws the start of each chain from the checkpoint, its data or a picture. There is one chain per label, which is
@@ -80,6 +94,7 @@ pub(crate) fn draw_part(
 ) -> Result<Tensor<4>, StartError> {
     checkpoint.check_memory(part.len(), device)?;
     let nth_of_class = nth_of_class(labels)[part.clone()].to_vec();
+    let num_starts = labels.len();
     let labels = &labels[part.clone()];
     let [c, h, w] = checkpoint.input_shape;
     let num_pixels = c * h * w;
@@ -121,6 +136,13 @@ pub(crate) fn draw_part(
         }
         SampleStart::Image(image) if image.len() == num_pixels => image.repeat(labels.len()),
         SampleStart::Image(_) => return Err(StartError::OtherSize),
+        SampleStart::Images(images) if images.len() == num_starts * num_pixels => {
+            images[part.start * num_pixels..part.end * num_pixels].to_vec()
+        }
+        SampleStart::Images(images) => {
+            let num_values = images.len();
+            return Err(StartError::OtherCount { num_values, num_pixels, num_starts });
+        }
         SampleStart::File(_) if h * w == 1 => return Err(StartError::Points),
         SampleStart::File(path) => {
             picture::load_item(path, checkpoint.input_shape)?.repeat(labels.len())

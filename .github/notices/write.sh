@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 # Writes the notices that a release must carry to standard output: the licences of all crates, fonts and data inside the
-# program, and of DXC, which is inside the program for Windows. It takes cargo-about and a network.
+# program and the wheel for Python, and of DXC, which is inside both for Windows. It takes cargo-about and a network.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
 begin() { printf '\n================================================================================\n%s\n================================================================================\n\n' "$1"; }
 
-# With all features, so that one file is right for every archive.
-cargo about generate --locked --fail --all-features --config .github/notices/about.toml .github/notices/crates.hbs
+# Of all crates with all features, so that one file is right for every archive and wheel.
+cargo about generate --locked --fail --workspace --all-features --config .github/notices/about.toml .github/notices/crates.hbs
 for file in assets/fonts/*.txt assets/fashion-mnist/LICENSE assets/mnist/README.md; do
     begin "$file"
     cat "$file"

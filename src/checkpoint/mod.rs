@@ -149,6 +149,23 @@ pub(crate) fn file_at(path: &Path) -> PathBuf {
     }
 }
 
+/// The name of the model at `path`: that of its run folder if the file has the standard name of a checkpoint, else that of
+/// the file.
+#[cfg(not(target_arch = "wasm32"))]
+pub fn name_of(path: &Path) -> String {
+    let folder = match path {
+        path if path.is_dir() => Some(path),
+        path if path.file_name().is_some_and(|name| name == FILE_NAME) => path.parent(),
+        _ => None,
+    };
+    // Resolve the path, so that `.` has a name too.
+    let folder = folder.and_then(|folder| Path::new(".").join(folder).canonicalize().ok());
+    match folder.as_deref().and_then(Path::file_name) {
+        Some(name) => name.to_string_lossy().into_owned(),
+        None => files::file_name(path),
+    }
+}
+
 /// The progress of a run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

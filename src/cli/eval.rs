@@ -135,7 +135,7 @@ impl EvalArgs {
             );
         }
         for key in settings::keys(&self.assignments) {
-            settings::check_sampler_key(key, &config.sampler)?;
+            config.sampler.check_used(key)?;
             let users = users_of(key)?;
             ensure!(
                 users.iter().any(measures),

@@ -8,7 +8,6 @@ use super::fetch_model;
 use crate::{
     bundled::{self, BUNDLED_MODELS, BundledModel},
     checkpoint::{self, Checkpoint},
-    files::file_name,
     results_folder::{Destination, some_of},
     say::say,
     shard::Shard,
@@ -46,7 +45,7 @@ impl ModelArgs {
     /// The name of the model in results: the name of the bundled model, of the run folder, or of the file.
     pub(super) fn name(&self) -> String {
         match &self.checkpoint {
-            Some(path) => model_name(path),
+            Some(path) => checkpoint::name_of(path),
             None => self.model.unwrap_or(BUNDLED_MODELS[0]).name.to_string(),
         }
     }
@@ -103,22 +102,6 @@ pub(super) fn command() -> String {
         });
     }
     words.join(" ")
-}
-
-/// The name of a model: the name of its run folder if the file has the standard checkpoint name, else the name of the
-/// file.
-pub(super) fn model_name(path: &Path) -> String {
-    let folder = match path {
-        path if path.is_dir() => Some(path),
-        path if path.file_name().is_some_and(|name| name == checkpoint::FILE_NAME) => path.parent(),
-        _ => None,
-    };
-    // Resolve the path, so that `.` has a name too.
-    let folder = folder.and_then(|folder| Path::new(".").join(folder).canonicalize().ok());
-    match folder.as_deref().and_then(Path::file_name) {
-        Some(name) => name.to_string_lossy().into_owned(),
-        None => file_name(path),
-    }
 }
 
 /// The rows that name the model and the size of its network.

@@ -2,11 +2,7 @@
 
 use std::path::Path;
 
-use crate::config::{ConfigError, RunConfig, SamplerConfig, SamplerKind, StepSchedule};
-
-/// The keys of the section `sampler` that are parameters of an update rule.
-const SIZES: [&str; 5] =
-    ["step_size", "num_inner_steps", "inner_step_size", "noise_std", "proximal_radius"];
+use crate::config::{ConfigError, RunConfig};
 
 /// `config` with keys replaced: first those of `options`, each an option and its `key=value`, then those of `--set`.
 ///
@@ -58,34 +54,6 @@ fn split(assignment: &str) -> (&str, &str) {
     (key.trim(), value.trim_matches(['"', '\'']))
 }
 
-/// Checks that the sampler of this configuration uses a key of the section `sampler`; other keys pass.
-///
-/// # Errors
-/// The sampler does not use the key; the error lists the keys that it uses.
-pub(super) fn check_sampler_key(key: &str, sampler: &SamplerConfig) -> Result<(), ConfigError> {
-    let (kind, unused): (_, &[&str]) = match sampler.kind {
-        SamplerKind::Sgld => ("sgld", &["num_inner_steps", "inner_step_size", "proximal_radius"]),
-        SamplerKind::Mala => ("mala", &["num_inner_steps", "inner_step_size", "proximal_radius"]),
-        SamplerKind::NormalizedGradient => {
-            ("normalized-gradient", &["num_inner_steps", "inner_step_size", "proximal_radius"])
-        }
-        SamplerKind::ProximalSgld => ("proximal-sgld", &["num_inner_steps", "inner_step_size"]),
-        SamplerKind::Pyld => ("pyld", &["step_size"]),
-    };
-    let wrong = match key.strip_prefix("sampler.") {
-        Some("final_step_factor") if sampler.step_schedule == StepSchedule::Constant => format!(
-            "`{key}` is not used: sampler.step_schedule is constant; linear and cosine fall to that share"
-        ),
-        Some(name) if unused.contains(&name) => {
-            let used = SIZES.iter().filter(|name| !unused.contains(name));
-            let used: Vec<String> = used.map(|name| format!("sampler.{name}")).collect();
-            format!("`{key}` is not used by the sampler {kind}, whose keys are {}", used.join(", "))
-        }
-        _ => return Ok(()),
-    };
-    Err(ConfigError::Invalid(wrong))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -108,16 +76,5 @@ mod tests {
         assert!(said.contains("sgld by --sampler and mala by --set"), "{said}");
         assert_eq!(refused(&[], &["seed=1", "seed=1"]), "");
         assert!(refused(&[], &["seed=1", "seed=2"]).contains("`seed` is given twice"));
-    }
-
-    #[test]
-    fn a_sampler_names_the_keys_that_it_uses() {
-        let sampler = SamplerConfig::default();
-        let check = |key| check_sampler_key(key, &sampler).err().map(|error| error.to_string());
-        assert_eq!(check("sampler.inner_step_size"), None);
-        assert_eq!(check("model.split"), None);
-        let said = check("sampler.step_size").unwrap_or_default();
-        assert!(said.contains("pyld") && said.contains("sampler.inner_step_size"), "{said}");
-        assert!(check("sampler.final_step_factor").is_some());
     }
 }

@@ -164,8 +164,7 @@ impl TrainArgs {
 
     /// Checks that a run with this configuration uses every key of the command line.
     fn check_used(&self, config: &RunConfig) -> Result<(), ConfigError> {
-        settings::keys(&self.assignments)
-            .try_for_each(|key| settings::check_sampler_key(key, &config.sampler))
+        settings::keys(&self.assignments).try_for_each(|key| config.sampler.check_used(key))
     }
 }
 

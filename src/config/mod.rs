@@ -13,6 +13,7 @@ mod link;
 mod presets;
 mod sections;
 mod size;
+mod used;
 #[cfg(feature = "gui")]
 mod view;
 mod words;

@@ -24,7 +24,7 @@ impl Superchains {
         match start {
             SampleStart::File(_) | SampleStart::Image(_) => Self::All,
             _ if chains_per_start > 1 => Self::OfStart(chains_per_start),
-            SampleStart::Fresh(StartKind::Uniform) => Self::Single,
+            SampleStart::Fresh(StartKind::Uniform) | SampleStart::Images(_) => Self::Single,
             SampleStart::Fresh(StartKind::ClassCenters)
             | SampleStart::Data
             | SampleStart::Buffer => Self::OfClass,

@@ -18,7 +18,7 @@ use crate::{
     config::{RunConfig, SamplerConfig},
     data::{self, Dataset, Splits},
     device::{ComputeDevice, ReadError, read_now},
-    energy::{JointEnergy, energy_of_logits},
+    energy::{Energy, EnergyGradient, JointEnergy, energy_of_logits},
     model::{Network, Pass},
 };
 
@@ -39,7 +39,7 @@ pub use samples::{Prediction, Samples};
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Model {
     checkpoint: Checkpoint,
     network: Network,
@@ -94,6 +94,26 @@ impl Model {
         Ok(self)
     }
 
+    /// Replaces the configuration: that of the sampler, and keys that change how the network is used, such as
+    /// `model.norm`.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), jempp::Error> {
+    /// let model = jempp::Model::bundled("two-moons")?;
+    /// let config = model.config().with_assignment("sampler.kind=mala")?.with_assignment("sampler.noise_std=0.1")?;
+    /// let energies = model.with_config(config)?.sample(10, 20, 0)?.energies();
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// The configuration is not valid, or it describes another network.
+    pub fn with_config(mut self, config: RunConfig) -> Result<Self, Error> {
+        config.validate()?;
+        self.checkpoint.config = config;
+        Self::new(self.checkpoint, &self.device)
+    }
+
     /// The names of the classes; a label is an index into this list.
     pub fn class_names(&self) -> &[String] {
         &self.checkpoint.class_names
@@ -137,7 +157,53 @@ impl Model {
     /// # Errors
     /// The number of values does not fit a whole number of images, or a value is not finite.
     pub fn energy(&self, images: &[f32]) -> Result<Vec<f32>, Error> {
-        self.of_batches(images, |logits| read_now(energy_of_logits(logits)))
+        let network = self.network.valid().freeze();
+        let mut energies = Vec::new();
+        self.of_batches(images, Pass::Forward, |x| {
+            energies.extend(read_now(energy_of_logits(network.logits(x)))?);
+            Ok(())
+        })?;
+        Ok(energies)
+    }
+
+    /// The gradient of the energy by the image, ∂E/∂x: the direction in which an image becomes less likely.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), jempp::Error> {
+    /// let model = jempp::Model::bundled("two-moons")?;
+    /// let [x, y] = [0.5, -0.3];
+    /// let gradient = model.gradient(&[x, y])?;
+    /// // A small step against it lowers the energy.
+    /// let next = [x - 1e-3 * gradient[0], y - 1e-3 * gradient[1]];
+    /// assert!(model.energy(&next)?[0] < model.energy(&[x, y])?[0]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Shapes
+    /// `images` as in [`Model::energy`]; gives as many values.
+    ///
+    /// # Errors
+    /// The same as for [`Model::energy`].
+    pub fn gradient(&self, images: &[f32]) -> Result<Vec<f32>, Error> {
+        Ok(self.energy_and_gradient(images)?.1)
+    }
+
+    /// The energy of each image and its gradient, from one pass: see [`Model::energy`] and [`Model::gradient`].
+    ///
+    /// # Errors
+    /// The same as for [`Model::energy`].
+    pub fn energy_and_gradient(&self, images: &[f32]) -> Result<(Vec<f32>, Vec<f32>), Error> {
+        let energy = JointEnergy::new(&self.network.valid().freeze());
+        let (mut energies, mut gradients) = (Vec::new(), Vec::with_capacity(images.len()));
+        self.of_batches(images, Pass::Gradient, |x| {
+            let EnergyGradient { energy, gradient, .. } = energy.gradient(x);
+            let (energy, gradient) = read_now((energy, gradient))?;
+            energies.extend(energy);
+            gradients.extend(gradient);
+            Ok(())
+        })?;
+        Ok((energies, gradients))
     }
 
     /// The logits of each image, one per class.
@@ -148,8 +214,14 @@ impl Model {
     /// # Errors
     /// The same as for [`Model::energy`].
     pub fn logits(&self, images: &[f32]) -> Result<Vec<Vec<f32>>, Error> {
-        let logits = self.of_batches(images, read_now)?;
-        Ok(logits.chunks(self.class_names().len()).map(<[f32]>::to_vec).collect())
+        let network = self.network.valid().freeze();
+        let mut logits = Vec::new();
+        self.of_batches(images, Pass::Forward, |x| {
+            let rows = read_now(network.logits(x))?;
+            logits.extend(rows.chunks(self.class_names().len()).map(<[f32]>::to_vec));
+            Ok(())
+        })?;
+        Ok(logits)
     }
 
     /// The class that the model predicts for each image, and p(y|x).
@@ -212,13 +284,14 @@ impl Model {
         Ok(self.checkpoint.save(path.as_ref())?)
     }
 
-    /// Applies `read` to the logits (n, classes) of as many images at a time as fit in memory. The result for an
-    /// image does not depend on the others: batch norm uses its running statistics.
+    /// Gives `compute` the images, as many at a time as fit in memory for this kind of pass. The result for an image must
+    /// not depend on the others: batch norm uses its running statistics.
     fn of_batches(
         &self,
         images: &[f32],
-        read: impl Fn(Tensor<2>) -> Result<Vec<f32>, ReadError>,
-    ) -> Result<Vec<f32>, Error> {
+        pass: Pass,
+        mut compute: impl FnMut(Tensor<4>) -> Result<(), ReadError>,
+    ) -> Result<(), Error> {
         let [c, h, w] = self.input_shape();
         let size = c * h * w;
         if !images.len().is_multiple_of(size) {
@@ -231,13 +304,10 @@ impl Model {
             let value = images[index];
             return Err(Error::Request(format!("value {index} of the images is {value}")));
         }
-        let network = self.network.valid().freeze();
-        let mut values = Vec::new();
-        for batch in images.chunks(size * network.images_at_once([h, w], Pass::Forward)) {
+        for batch in images.chunks(size * self.network.images_at_once([h, w], pass)) {
             let data = TensorData::new(batch.to_vec(), [batch.len() / size, c, h, w]);
-            let logits = network.logits(Tensor::<4>::from_data(data, &self.device));
-            values.extend(read(logits)?);
+            compute(Tensor::from_data(data, &self.device))?;
         }
-        Ok(values)
+        Ok(())
     }
 }

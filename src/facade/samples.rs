@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::{Error, Model};
 use crate::{
-    chains::{ChainRun, ChainSettings},
+    chains::{ChainRun, ChainSettings, ChainStep},
     numbers::{argmax, class_probabilities},
     picture,
 };
@@ -152,14 +152,47 @@ impl Model {
     /// # Errors
     /// The same as for [`Model::chains`]; also chains that diverge to values that are not finite.
     pub fn sample_with(&self, settings: &ChainSettings) -> Result<Samples, Error> {
+        self.sample_while(settings, |_| true)
+    }
+
+    /// Samples images as [`Model::sample_with`] does, and shows every step to `watch`: for the energies along the chains, or
+    /// to stop early. When `watch` returns false, the chains end with the next step.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), jempp::Error> {
+    /// let settings = jempp::ChainSettings { num_steps: 20, ..Default::default() };
+    /// let mut energies = Vec::new();
+    /// let samples = jempp::Model::bundled("two-moons")?.sample_while(&settings, |step| {
+    ///     energies.push(step.energies.clone());
+    ///     true
+    /// })?;
+    /// assert_eq!(energies.len(), 21);
+    /// assert_eq!(energies.last(), Some(&samples.energies()));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// The same as for [`Model::sample_with`].
+    pub fn sample_while(
+        &self,
+        settings: &ChainSettings,
+        mut watch: impl FnMut(&ChainStep) -> bool,
+    ) -> Result<Samples, Error> {
         let mut chains = self.chains(settings)?;
         let labels = chains.labels().to_vec();
         let last = loop {
             chains.read_images(chains.is_at_end());
-            match chains.next().transpose()? {
-                Some(step) if step.is_last => break step,
-                Some(_) => {}
+            let step = match chains.next().transpose()? {
+                Some(step) => step,
                 None => unreachable!("the last step says so"),
+            };
+            let continues = watch(&step);
+            if step.is_last {
+                break step;
+            }
+            if !continues {
+                chains.stop();
             }
         };
         let (energies, images) = (last.energies, last.images.unwrap_or_default());

@@ -4,8 +4,9 @@ use std::path::Path;
 
 use jempp::{
     ChainSettings, ChainState, Checkpoint, ComputeDevice, Energy, EnergyFn, Error, Model,
-    RunConfig, SampleStart, Sampler, Trainer, bundled,
+    RunConfig, SampleStart, Sampler, Shard, Trainer, bundled,
     burn::tensor::{Device, Tensor, TensorData},
+    checkpoint,
     config::{SamplerKind, StartKind},
     data,
 };
@@ -60,6 +61,51 @@ fn the_energy_is_minus_log_sum_exp_of_the_logits() {
 }
 
 #[test]
+fn the_gradient_is_that_of_the_energy() {
+    let model = moons();
+    // More points than pass at once.
+    let points: Vec<f32> = (0..600).map(|i| (i as f32 * 0.37).sin()).collect();
+    let (energies, gradients) = model.energy_and_gradient(&points).unwrap();
+    assert_eq!((energies.len(), gradients.len()), (300, 600));
+    assert_eq!(gradients, model.gradient(&points).unwrap());
+    for (energy, again) in energies.iter().zip(model.energy(&points).unwrap()) {
+        assert!((energy - again).abs() < 1e-4, "{energy} {again}");
+    }
+    for index in [0, 299, 598] {
+        let moved = |by: f32| {
+            let mut points = points.clone();
+            points[index] += by;
+            model.energy(&points).unwrap()[index / 2]
+        };
+        let slope = (moved(1e-2) - moved(-1e-2)) / 2e-2;
+        assert!((slope - gradients[index]).abs() < 0.05 + 0.02 * slope.abs(), "{slope}");
+    }
+    assert!(model.gradient(&[]).unwrap().is_empty());
+    assert!(model.gradient(&[0.0; 3]).is_err());
+    assert!(model.gradient(&[0.0, f32::INFINITY]).is_err());
+}
+
+#[test]
+fn the_gradient_of_an_image_does_not_depend_on_the_others_with_batch_norm() {
+    let config = RunConfig::preset("fashion-quick").unwrap();
+    let config = config
+        .with_assignment("model.arch=wrn-10-1")
+        .and_then(|config| config.with_assignment("model.norm=batch"))
+        .and_then(|config| config.with_assignment("data.dataset=fashion-mnist-embedded"))
+        .unwrap();
+    let data = data::load(&config.data, config.seed).unwrap();
+    let images = data.test.gather(0..3);
+    let model = Trainer::new(config, data.train, &cpu()).unwrap().model().unwrap();
+    let (energies, gradients) = model.energy_and_gradient(&images).unwrap();
+    let (energy, gradient) = model.energy_and_gradient(&images[2 * 784..]).unwrap();
+    let gap =
+        |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+    assert!(gap(&energies[2..], &energy) < 1e-4);
+    assert!(gap(&gradients[2 * 784..], &gradient) < 1e-4);
+    assert!(gap(&energies, &model.energy(&images).unwrap()) < 1e-4);
+}
+
+#[test]
 fn a_seed_decides_the_chains() {
     let model = moons();
     assert_eq!(model.sample(6, 4, 1).unwrap(), model.sample(6, 4, 1).unwrap());
@@ -87,6 +133,74 @@ fn options_are_followed() {
     sampler.step_size = 0.01;
     let other = moons().with_sampler(sampler).unwrap();
     assert_ne!(other.sample_with(&walk).unwrap().images(), begin(&walk).images());
+}
+
+#[test]
+fn every_chain_starts_from_an_image_of_its_own() {
+    let model = moons();
+    let points: Vec<f32> = (0..8).map(|i| i as f32 / 8.0).collect();
+    let settings = ChainSettings {
+        start: SampleStart::Images(points.clone().into()),
+        classes: vec![0, 0, 1, 1],
+        per_class: 1,
+        num_steps: 0,
+        ..ChainSettings::default()
+    };
+    assert_eq!(model.sample_with(&settings).unwrap().images(), points);
+
+    let shared = ChainSettings { per_class: 2, chains_per_start: 2, ..settings.clone() };
+    let found = model.sample_with(&shared).unwrap();
+    let expected: Vec<f32> = points.chunks(2).flat_map(|point| point.repeat(2)).collect();
+    assert_eq!(found.images(), expected);
+    let part = ChainSettings { shard: Shard::new(2, 2).unwrap(), ..shared };
+    assert_eq!(model.sample_with(&part).unwrap().images(), &expected[8..]);
+
+    let few = SampleStart::Images(points[..6].into());
+    let error = model.sample_with(&ChainSettings { start: few, ..settings }).unwrap_err();
+    assert_eq!(error.to_string(), "6 values are not one image of 2 values for each of 4 starts");
+}
+
+#[test]
+fn who_watches_the_chains_can_stop_them() {
+    let model = moons();
+    let settings = ChainSettings { per_class: 2, num_steps: 1000, ..ChainSettings::default() };
+    let mut seen = Vec::new();
+    let samples = model
+        .sample_while(&settings, |step| {
+            seen.push(step.step);
+            step.step < 2
+        })
+        .unwrap();
+    assert_eq!(seen, [0, 1, 2, 3]);
+    assert_eq!(samples.len(), 4);
+    for (seen, again) in samples.energies().iter().zip(model.energy(samples.images()).unwrap()) {
+        assert!((seen - again).abs() < 1e-4, "{seen} {again}");
+    }
+}
+
+#[test]
+fn another_configuration_changes_how_a_model_is_used() {
+    let model = moons();
+    let config = |assignment: &str| model.config().with_assignment(assignment).unwrap();
+    let settings = ChainSettings { num_steps: 5, ..ChainSettings::default() };
+    let usual = model.sample_with(&settings).unwrap();
+    let other = model.clone().with_config(config("sampler.inner_step_size=0.01")).unwrap();
+    assert_ne!(other.sample_with(&settings).unwrap().images(), usual.images());
+    let mut without_noise = config("sampler.kind=mala");
+    without_noise.sampler.noise_std = 0.0;
+    assert!(model.clone().with_config(without_noise).is_err());
+    assert!(model.clone().with_config(config("model.arch=cnn-small")).is_err());
+    assert_eq!(model.sample_with(&settings).unwrap(), usual);
+}
+
+#[test]
+fn a_model_is_called_by_its_run_or_its_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = dir.path().join("first");
+    std::fs::create_dir(&run).unwrap();
+    assert_eq!(checkpoint::name_of(&run), "first");
+    assert_eq!(checkpoint::name_of(&run.join("checkpoint.safetensors")), "first");
+    assert_eq!(checkpoint::name_of(&run.join("other.safetensors")), "other.safetensors");
 }
 
 #[test]

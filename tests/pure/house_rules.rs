@@ -5,13 +5,13 @@ use std::fs;
 use crate::architecture::sources;
 use proc_macro2::{TokenStream, TokenTree};
 
-/// The files of `src` and `cpu/src` that satisfy `is_meant` and contain these `tokens` in sequence.
+/// The files of `src`, `cpu/src` and `python/src` that satisfy `is_meant` and contain these `tokens` in sequence.
 fn files_with(tokens: &[&str], is_meant: impl Fn(&str) -> bool) -> Vec<String> {
     let has = |text: &str| {
         let words = words_of(text.parse().unwrap());
         words.windows(tokens.len()).any(|window| window == tokens)
     };
-    let files = [sources("src"), sources("cpu/src")]
+    let files = [sources("src"), sources("cpu/src"), sources("python/src")]
         .into_iter()
         .flatten()
         .filter(|(file, text)| is_meant(file) && has(text));

@@ -12,7 +12,7 @@ const SKIPPED: [&str; 5] = ["target", "node_modules", "dist", ".git", "runs"];
 /// Links that work only on the repository's GitHub page.
 const ON_GITHUB: [&str; 2] = ["../../releases", "../../issues"];
 /// Top-level folders: a word in backticks that begins with one of them is a path.
-const TOP: [&str; 11] = [
+const TOP: [&str; 12] = [
     ".ci/",
     ".github/",
     "assets/",
@@ -20,6 +20,7 @@ const TOP: [&str; 11] = [
     "docs/",
     "examples/",
     "fuzz/",
+    "python/",
     "shaders/",
     "src/",
     "tests/",
@@ -186,7 +187,8 @@ fn words_of_code() -> BTreeSet<String> {
         }
     }
     let mut found = BTreeSet::new();
-    for part in ["src", "cpu", "tests", "shaders", "web", ".ci", "check.sh", "Cargo.toml"] {
+    for part in ["src", "cpu", "python", "tests", "shaders", "web", ".ci", "check.sh", "Cargo.toml"]
+    {
         collect(&root().join(part), &mut found);
     }
     found

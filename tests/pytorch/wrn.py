@@ -67,17 +67,18 @@ class WideResNet(nn.Module):
 
 
 class Cnn(nn.Module):
-    """cnn-small, cnn-base or cnn-tiny; `positions` is the pixels that a flattening head sees, or 1."""
+    """cnn-small, cnn-medium, cnn-base or cnn-tiny; `positions` is the pixels that a flattening head sees, or 1."""
 
     PLANS = {
         "cnn-small": [(16, 1), (32, 2), (32, 1), (64, 2), (64, 1)],
+        "cnn-medium": [(16, 1), (32, 2), (64, 1), (96, 2), (96, 1)],
         "cnn-base": [(32, 1), (32, 1), (64, 2), (64, 1), (128, 2), (128, 1)],
         "cnn-tiny": [(32, 1), (32, 1)],
     }
 
     def __init__(self, arch, channels, positions, num_classes):
         super().__init__()
-        self.flattens = arch == "cnn-small"
+        self.flattens = arch in ("cnn-small", "cnn-medium")
         self.convs = nn.ModuleList()
         for outputs, stride in self.PLANS[arch]:
             self.convs.append(nn.Conv2d(channels, outputs, 3, stride, 1))

@@ -148,7 +148,7 @@ impl SampleArgs {
                  are --short"
             ),
             ("sampler", "start") => bail!("`{key}` is for training; these chains take --start"),
-            ("sampler", _) => Ok(settings::check_sampler_key(key, sampler)?),
+            ("sampler", _) => Ok(sampler.check_used(key)?),
             ("model", "norm" | "split")
             | ("data", "micro_batch")
             | ("training", "max_memory_mib") => Ok(()),
