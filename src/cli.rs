@@ -11,6 +11,8 @@ mod eval;
 mod fetch;
 #[cfg(feature = "fetch")]
 mod fetch_model;
+#[cfg(feature = "fetch")]
+mod fetched;
 #[cfg(feature = "pytorch")]
 mod interop;
 mod merge;
@@ -44,7 +46,7 @@ use absent::report;
 #[cfg(not(feature = "gui"))]
 use absent::view;
 #[cfg(not(feature = "fetch"))]
-use absent::{fetch, fetch_model};
+use absent::{fetch, fetch_model, fetched};
 
 /// Joint energy-based models (JEM++) on any GPU: train a classifier that is also a generative model,
 /// and watch its Langevin chains turn class centres into images.

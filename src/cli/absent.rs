@@ -99,13 +99,17 @@ pub(super) mod fetch {
 /// Replaces `cli/fetch_model.rs` in a build without downloads.
 #[cfg(not(feature = "fetch"))]
 pub(super) mod fetch_model {
-    use std::path::{Path, PathBuf};
-
     pub(in crate::cli) type FetchModelArgs = super::AbsentArgs;
 
     pub(in crate::cli) fn run(_: &FetchModelArgs) -> anyhow::Result<()> {
         super::refuse("fetch-model")
     }
+}
+
+/// Replaces `cli/fetched.rs` in a build without downloads.
+#[cfg(not(feature = "fetch"))]
+pub(super) mod fetched {
+    use std::path::{Path, PathBuf};
 
     /// The file of a model that needs no download.
     ///

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::fetch_model;
+use super::fetched;
 use crate::{
     bundled::{self, BUNDLED_MODELS, BundledModel},
     checkpoint::{self, Checkpoint},
@@ -29,7 +29,7 @@ impl ModelArgs {
     /// Reads the model: the bytes of its file, and the checkpoint that they hold.
     pub(super) fn load_file(&self) -> anyhow::Result<(Vec<u8>, Checkpoint)> {
         Ok(match &self.checkpoint {
-            Some(path) => Checkpoint::read(&fetch_model::local(path)?)?,
+            Some(path) => Checkpoint::read(&fetched::local(path)?)?,
             None => {
                 let model = self.model.unwrap_or(BUNDLED_MODELS[0]);
                 (model.bytes().to_vec(), model.load()?)

@@ -6,7 +6,7 @@ use anyhow::{Context, bail, ensure};
 use clap::Args;
 
 use super::{
-    fetch_model,
+    fetched,
     opening::{calibration_row, network_row},
     say_opening,
 };
@@ -55,7 +55,7 @@ fn license(name: &str) -> anyhow::Result<String> {
 }
 
 pub(super) fn run(args: &PackArgs) -> anyhow::Result<()> {
-    let input = file_at(&fetch_model::local(&args.checkpoint)?);
+    let input = file_at(&fetched::local(&args.checkpoint)?);
     check_file(&args.out, args.force, Some(&input))?;
     let card = CardFile::beside(&args.out, args.force)?;
     let (bytes, checkpoint) = Checkpoint::read(&input)?;

@@ -104,7 +104,7 @@ mod tests {
     fn set(lens: &[usize]) -> Dataset {
         let labels: Vec<u32> =
             lens.iter().enumerate().flat_map(|(class, &len)| vec![class as u32; len]).collect();
-        let values = (0..labels.len()).flat_map(|item| [item as f32, 0.0]).collect();
+        let values = (0..labels.len()).flat_map(|item| [item as f32 / 1000.0, 0.0]).collect();
         let names = (0..lens.len()).map(|class| class.to_string()).collect();
         Dataset::from_floats(values, labels, [2, 1, 1], names).unwrap()
     }
@@ -133,7 +133,7 @@ mod tests {
         };
         assert_eq!(values(1), values(1));
         assert_ne!(values(1), values(2));
-        assert_eq!(values(1).iter().filter(|&&value| value < 40.0).count(), 8);
+        assert_eq!(values(1).iter().filter(|&&value| value < 0.04).count(), 8);
         assert!(values(1).is_sorted(), "in the order of the set");
     }
 }

@@ -24,6 +24,7 @@ use crate::{
 /// The slope of LeakyReLU for negative inputs, as in JEM.
 pub(crate) const NEGATIVE_SLOPE: f32 = 0.2;
 /// What burn's norms add to the variance by default, and PyTorch's too.
+#[cfg(feature = "pytorch")]
 pub(crate) const NORM_EPSILON: f32 = 1e-5;
 const NUM_GROUPS: usize = 8;
 

@@ -25,7 +25,7 @@ use self::{
     measure::{MeasuredWindow, headless_rate},
     session::LastSession,
 };
-use super::{fetch_model, tune::TuneArgs};
+use super::{fetched, tune::TuneArgs};
 use crate::{
     app::{App, Link, SIZE},
     bundled::{self, BundledModel},
@@ -126,7 +126,7 @@ fn names_model(link: &str) -> bool {
 /// The absolute path of the checkpoint at a path or in a run folder. It is absolute because the session may be restored
 /// from another folder.
 fn checkpoint_path(path: &Path) -> anyhow::Result<String> {
-    let path = &fetch_model::local(path)?;
+    let path = &fetched::local(path)?;
     let file = if path.is_dir() { path.join("checkpoint.safetensors") } else { path.to_path_buf() };
     anyhow::ensure!(file.is_file(), "there is no checkpoint {}", file.display());
     // What the window could not open would show as another model.
