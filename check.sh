@@ -54,13 +54,6 @@ else
     echo "SKIPPED: no torch and safetensors to compare with; the committed cases were tested above"
 fi
 
-step "ONNX"
-if python3 -c 'import numpy, onnx, onnxruntime' 2>/dev/null; then
-    python3 tests/onnx/check.py
-else
-    echo "SKIPPED: no onnx and onnxruntime to run the files; what is in them was tested above"
-fi
-
 step "Python"
 # The wheel, its tests and the notebook, in an environment of their own. With the features of the program nothing is compiled
 # twice; what is released has none of them.
@@ -76,6 +69,11 @@ if said=$(prepare 2>&1); then
     JEMPP_BIN=${CARGO_TARGET_DIR:-$PWD/target}/release/jempp "$python/bin/python" -m pytest --quiet python/tests
     "$python/bin/jupyter" nbconvert --log-level ERROR --to notebook --execute --output-dir "$python" docs/notebooks/energies.ipynb
     echo "docs/notebooks/energies.ipynb was executed"
+    if "$python/bin/pip" install --quiet onnx onnxruntime; then
+        "$python/bin/python" tests/onnx/check.py
+    else
+        echo "SKIPPED: no onnx and onnxruntime to run the ONNX files; what is in them was tested above"
+    fi
 elif [ -n "${REQUIRE_PYTHON-}" ]; then
     printf '%s\n' "$said"
     exit 1

@@ -102,7 +102,7 @@ impl Verdict {
             num_lanes => (0..num_lanes).map(|lane| num_rows(ui, &longest(run, lane), width)).sum(),
         };
         let row = ui.text_style_height(&TextStyle::Body) + ROW_GAP;
-        (row * num_rows as f32 + 8.0).max(ui.spacing().interact_size.y + 6.0)
+        (row * num_rows as f32 + 6.0).max(ui.spacing().interact_size.y + 4.0)
     }
 
     /// Adds the medians of new steps.

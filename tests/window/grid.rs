@@ -138,6 +138,10 @@ fn at_its_end_the_run_can_go_on_or_be_judged() {
     window.click("Does it converge?");
     window.pass(2, 0);
     assert_eq!(window.viewer().session.tab, Tab::Plots);
+    // What answers the question is in sight at once.
+    window.pass(60, 0);
+    let answer = window.harness.get_by_label("R-hat along the run").rect();
+    assert!(answer.top() > 0.0 && answer.bottom() < 500.0, "{answer}");
     // Without noise there is nothing to converge to, and the plot says so.
     assert!(window.has("R-hat along the run") && window.has("No R-hat: "));
 }

@@ -373,6 +373,11 @@ mod tests {
     use crate::worker::{LaneImages, LaneStep, RunRequest, Step};
 
     fn record(rule: &LaneConfig, num_steps: u64) -> Record {
+        record_at(rule, num_steps, &[0.0; 4])
+    }
+
+    /// A record in which four chains stay at `x`.
+    fn record_at(rule: &LaneConfig, num_steps: u64, x: &[f32]) -> Record {
         let request = RunRequest {
             seed: 0,
             labels: vec![0, 0, 1, 1],
@@ -396,8 +401,7 @@ mod tests {
                 seconds: step as f64 * 0.1,
                 ..LaneNumbers::default()
             };
-            let images =
-                LaneImages { x: vec![0.0; 4].into(), gradient: vec![], proximal_radius: None };
+            let images = LaneImages { x: x.into(), gradient: vec![], proximal_radius: None };
             record.push(Step { step, lanes: vec![LaneStep { images, numbers }] });
         }
         record
@@ -422,6 +426,23 @@ mod tests {
         assert_eq!(value(&report, Row::Chains(Diagnostic::Switches)), Ok(200.0));
         assert_eq!(value(&report, Row::Acceptance), Ok(0.5));
         assert!(report.autocorrelation[1].1.abs() < 0.2 && report.autocorrelation[0].1 == 1.0);
+    }
+
+    #[test]
+    fn images_outside_the_box_have_no_numbers() {
+        let mut rule = LaneConfig::default();
+        rule.sampler.noise_std = 0.1;
+        let r_hat = |x: &[f32]| {
+            let report = assess(&record_at(&rule, 101, x), 0, &rule);
+            value(&report, Row::Chains(Diagnostic::SplitRHat))
+        };
+        let mut images = vec![0.9; 4 * 3];
+        assert!(r_hat(&images).is_ok());
+        images[4] = -3.5;
+        let said = r_hat(&images).unwrap_err();
+        assert!(said.contains("1 of 4 chains left the box"), "{said}");
+        // Points in the plane have no box.
+        assert!(r_hat(&[9.0; 4 * 2]).is_ok());
     }
 
     #[test]
