@@ -245,8 +245,14 @@ mod tests {
     fn a_readout_is_the_value_of_the_curve_at_its_nearest_step() {
         let one = vec![(10.0, 1.5), (20.0, f64::NAN), (30.0, 1.02)];
         let step = |at: f64| format!("step {at:.0}");
-        assert_eq!(readout(&[one.clone()], 24.0, step, "Lane", 3).unwrap(), "step 30: 1.020");
-        assert_eq!(readout(&[one.clone()], -9.0, step, "Lane", 1).unwrap(), "step 10: 1.5");
+        assert_eq!(
+            readout(std::slice::from_ref(&one), 24.0, step, "Lane", 3).unwrap(),
+            "step 30: 1.020"
+        );
+        assert_eq!(
+            readout(std::slice::from_ref(&one), -9.0, step, "Lane", 1).unwrap(),
+            "step 10: 1.5"
+        );
         let two = [one, vec![], vec![(10.0, 7.0), (30.0, 6.0)]];
         assert_eq!(
             readout(&two, 29.0, step, "Lane", 2).unwrap(),
