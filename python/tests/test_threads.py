@@ -73,8 +73,10 @@ def test_a_model_may_be_loaded_in_one_thread_and_used_in_another(adapter):
 def run(code, *, interrupt_after=None):
     """Runs Python; sends Ctrl-C some time after it printed its first line. Gives what it printed and the seconds from
     then on."""
+    # A shell that starts something in the background makes it ignore Ctrl-C, and so all that it starts.
+    listens = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
     process = subprocess.Popen(
-        [sys.executable, "-c", textwrap.dedent(code)],
+        [sys.executable, "-c", listens + textwrap.dedent(code)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
