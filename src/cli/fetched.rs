@@ -40,7 +40,7 @@ pub(super) fn bring(address: &str, is_again: bool, timeout: Duration) -> anyhow:
     if !is_again && model.is_at(&path) {
         return Ok(path);
     }
-    say!("{address}: not in the cache yet; it is kept in {}", path.display());
+    say!("{address}: downloaded into the cache, {}", path.display());
     // A new version is complete and checked before it replaces the old one.
     let incoming = incoming(&path);
     let options = FetchOptions { timeout, replaces: true, ..FetchOptions::default() };

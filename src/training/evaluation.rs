@@ -62,11 +62,15 @@ impl Training {
         self.log(line, on_event)?;
         let counters = self.trainer.counters_mut();
         counters.evaluated_step = Some(step);
-        counters.best = best;
+        let before = std::mem::replace(&mut counters.best, best);
         counters.test_accuracy = test.map(|test| test.accuracy);
         counters.temperature = temperature;
         if is_best && let Err(error) = self.save_best().await {
-            on_event(TrainingEvent::Warning(format!("{error}. The run continues without it")));
+            // The file still holds the best model before, if there was one.
+            self.trainer.counters_mut().best = before;
+            on_event(TrainingEvent::Warning(format!(
+                "the best model so far is not saved: {error}. The run continues"
+            )));
         }
         if !is_last {
             self.trainer.counters_mut().temperature = None;

@@ -106,14 +106,20 @@ fn the_viewer_shows_the_chains_that_the_command_line_samples() {
     }
 }
 
-#[test]
-fn a_run_repeats_itself_and_goes_on_from_any_recorded_step() {
+/// A run with noise, at its start.
+fn noisy_run() -> (Desk, RunRequest) {
     let (desk, model) = Desk::open("fashion");
     let mut request = request(&model);
     request.lanes[0].sampler.kind = SamplerKind::ProximalSgld;
     request.lanes[0].sampler.noise_std = 0.05;
     desk.ask(Command::Restart(request.clone()));
     desk.step(0);
+    (desk, request)
+}
+
+#[test]
+fn a_run_repeats_itself_and_goes_on_from_any_recorded_step() {
+    let (desk, request) = noisy_run();
     let at_one = desk.run_to(1);
     let at_three = desk.run_to(3);
     desk.ask(Command::Branch {
@@ -133,12 +139,7 @@ fn a_run_repeats_itself_and_goes_on_from_any_recorded_step() {
 
 #[test]
 fn a_run_that_was_replaced_is_continued_at_its_last_step() {
-    let (desk, model) = Desk::open("fashion");
-    let mut request = request(&model);
-    request.lanes[0].sampler.kind = SamplerKind::ProximalSgld;
-    request.lanes[0].sampler.noise_std = 0.05;
-    desk.ask(Command::Restart(request.clone()));
-    desk.step(0);
+    let (desk, request) = noisy_run();
     let last = desk.run_to(3);
     let next = desk.run_to(4);
     // Another run, and back: the new run has done no step yet.
