@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use clap::Args;
 
 use super::{
@@ -77,7 +77,7 @@ impl ExportArgs {
     /// Whether an ONNX file is asked for, by its option or by the ending of the file.
     ///
     /// # Errors
-    /// The option and the ending contradict each other.
+    /// The option and the ending contradict each other, or another option is not used.
     fn is_onnx(&self) -> anyhow::Result<bool> {
         let ending = self.out.extension().unwrap_or_default().to_ascii_lowercase();
         if self.onnx && ending == SAFETENSORS || self.safetensors && ending == interop::ONNX {
@@ -87,7 +87,12 @@ impl ExportArgs {
                 self.out.display()
             );
         }
-        Ok(self.onnx || ending == interop::ONNX)
+        let is_onnx = self.onnx || ending == interop::ONNX;
+        ensure!(
+            !(is_onnx && self.no_buffer),
+            "--no-buffer is not used: an ONNX file never has a replay buffer"
+        );
+        Ok(is_onnx)
     }
 }
 

@@ -191,4 +191,5 @@ fn the_format_of_an_export_is_that_of_its_name_or_its_option() {
     let said = refuse("--safetensors --out d.onnx");
     assert!(said.contains("not have the ending of a safetensors file"), "{said}");
     assert!(refuse("--out a.onnx").contains("exists"));
+    assert!(refuse("--no-buffer --out d.onnx").contains("--no-buffer is not used"));
 }
