@@ -278,7 +278,8 @@ fn agreement(ui: &mut Ui, lab: &Lab, height: f32, shown: &mut MeasuresView) {
     );
     // A reason why there is no number is a sentence, which is not cut off. One row is as high as the tabs above it.
     let label = egui::Label::new(RichText::new(&said).size(11.5).strong()).wrap();
-    ui.add(label).on_hover_text(hover);
+    // Text in a column of `columns` is justified, so this uses its own layout.
+    ui.vertical(|ui| ui.add(label).on_hover_text(hover));
     let height = (height - (ui.cursor().top() - top)).max(24.0);
     match shown.agrees {
         Agrees::Traces => traces(ui, lanes, height),
