@@ -35,6 +35,7 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::{
     config::{AUTO, PRESETS, RunConfig},
+    counts::counted,
     device::{self, ComputeDevice},
     say::{self, complain, say},
     signals,
@@ -325,7 +326,7 @@ fn memory_row(demand: impl ToString) -> (&'static str, String) {
 /// The row of [`say_opening`] for the compute device, which every computing command prints.
 fn device_row(device: &ComputeDevice) -> (&'static str, String) {
     let threads = match device.is_cpu() {
-        true => format!(", {} threads", rayon::current_num_threads()),
+        true => format!(", {}", counted(rayon::current_num_threads(), "thread", "threads")),
         false => String::new(),
     };
     ("Device", format!("{}{threads}", device.description))

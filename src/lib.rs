@@ -228,6 +228,7 @@ pub mod worker;
 
 #[cfg(target_arch = "wasm32")]
 mod browser;
+mod counts;
 mod eigen;
 #[cfg(not(target_arch = "wasm32"))]
 mod facade;

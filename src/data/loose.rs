@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{DataError, formats::read_images, spread};
-use crate::{files::file_name, picture};
+use crate::{counts::counted, files::file_name, picture};
 
 /// Limit on the depth of nested folders that are searched.
 const MAX_DEPTH: usize = 4;
@@ -67,7 +67,7 @@ fn load_pictures(path: &Path, shape: [usize; 3], most: usize) -> Result<Loose, D
     let first_broken = broken.into_iter().next();
     let mut description = format!(
         "{count} of the {} there{}",
-        counted(found.files.len(), "picture"),
+        counted(found.files.len(), "picture", "pictures"),
         match found.num_folders {
             0 | 1 => String::new(),
             folders => format!(", in {folders} folders"),
@@ -144,16 +144,12 @@ impl Pictures {
             count => format!("{count} files that are not pictures ({} for one)", self.other),
         };
         let parts = [
-            (self.num_hidden, counted(self.num_hidden, "hidden file")),
+            (self.num_hidden, counted(self.num_hidden, "hidden file", "hidden files")),
             (self.num_other, other),
-            (self.num_deep, counted(self.num_deep, "folder too deep")),
+            (self.num_deep, counted(self.num_deep, "folder too deep", "folders too deep")),
         ];
         let parts: Vec<String> =
             parts.into_iter().filter(|(count, _)| *count > 0).map(|(_, part)| part).collect();
         (!parts.is_empty()).then(|| parts.join(", "))
     }
-}
-
-fn counted(count: usize, what: &str) -> String {
-    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }

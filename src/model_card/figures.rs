@@ -4,6 +4,7 @@ use super::{Subject, facts, yaml::Yaml};
 use crate::{
     checkpoint::Checkpoint,
     config::{BallNorm, DatasetName},
+    counts::grouped,
     data,
     eval::results::{Defence, Estimate, Fid, Results, Score},
 };
@@ -180,15 +181,4 @@ pub(super) fn by_task(subject: &Subject, figures: &[Figure]) -> Vec<Yaml> {
         })
     };
     [Task::Classification, Task::Generation].into_iter().filter_map(entry).collect()
-}
-
-/// A whole number with a comma between thousands.
-pub(super) fn grouped(number: usize) -> String {
-    let digits = number.to_string();
-    let is_break = |&index: &usize| index > 0 && (digits.len() - index).is_multiple_of(3);
-    let mut text = digits.clone();
-    for index in (0..digits.len()).filter(is_break).rev() {
-        text.insert(index, ',');
-    }
-    text
 }

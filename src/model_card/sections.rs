@@ -1,9 +1,10 @@
 //! The sections of a card that people read.
 
-use super::{Figure, Subject, UNKNOWN, facts, figures::grouped};
+use super::{Figure, Subject, UNKNOWN, facts};
 use crate::{
     checkpoint::Checkpoint,
     config::{Norm, RunConfig, SECTIONS},
+    counts::{counted, grouped},
     eval::results::{Defence, Results},
 };
 
@@ -77,13 +78,13 @@ fn data(subject: &Subject) -> String {
     };
     let input = match (*c, *h, *w) {
         (2, 1, 1) => "points (x, y)".to_string(),
-        (c, h, w) => format!("images of {h}×{w} pixels with {}", counted(c, "channel")),
+        (c, h, w) => format!("images of {h}×{w} pixels with {}", counted(c, "channel", "channels")),
     };
     let names: Vec<String> = class_names.iter().map(plain).collect();
     format!(
         "{}{counts}: {input}, scaled to [-1, 1], in {}: {}. {}",
         facts.title,
-        counted(class_names.len(), "class"),
+        counted(class_names.len(), "class", "classes"),
         names.join(", "),
         facts.licence
     )
@@ -97,7 +98,7 @@ fn recipe(checkpoint: &Checkpoint) -> String {
         steps => format!(
             "{} training steps of {}, in {} of computing, with {} from divergence. The machine is unknown.",
             grouped(steps as usize),
-            counted(config.data.batch_size, "item"),
+            counted(config.data.batch_size, "item", "items"),
             duration(counters.elapsed_secs),
             match counters.num_recoveries {
                 0 => "no recovery".to_string(),
@@ -184,7 +185,7 @@ fn measured(subject: &Subject, figures: &[Figure]) -> String {
         let names = if names.is_empty() { "PGD".to_string() } else { names.join(", ") };
         format!(
             " Attacks take {} each ({names}); an image counts as correct only if all of them fail.{refined}",
-            counted(eval.attack_steps, "step"),
+            counted(eval.attack_steps, "step", "steps"),
         )
     });
     let packing = match subject.checkpoint.is_packed() {
@@ -304,15 +305,6 @@ fn plain(name: impl AsRef<str>) -> String {
         }
     }
     text
-}
-
-/// A number with its noun, as in `1 class` and `10 classes`.
-fn counted(count: usize, noun: &str) -> String {
-    match (count, noun) {
-        (1, _) => format!("1 {noun}"),
-        (_, "class") => format!("{count} classes"),
-        _ => format!("{count} {noun}s"),
-    }
 }
 
 /// A time in a unit that suits it.

@@ -76,22 +76,3 @@ pub(crate) fn plain(value: f64) -> String {
 pub(crate) fn clause(reason: &str) -> &str {
     reason.trim_end().trim_end_matches('.')
 }
-
-/// A count with thousands separators.
-pub(crate) fn count(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-/// `number` and the noun `one`, which gets a plural "s" if needed.
-pub(crate) fn counted(number: usize, one: &str) -> String {
-    let plural = if number == 1 { "" } else { "s" };
-    format!("{} {one}{plural}", count(number as u64))
-}

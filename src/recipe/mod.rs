@@ -13,6 +13,7 @@ use burn::tensor::Device;
 
 use crate::{
     config::{ConfigError, DatasetName, RunConfig},
+    counts::{counted, grouped},
     data::{self, Splits},
     kernels::max_binding_bytes,
     memory::Demand,
@@ -232,14 +233,14 @@ pub fn describe(config: &RunConfig, facts: &DataFacts, device: &Device) -> Strin
         facts.describe(),
         model.arch,
         data.batch_size,
-        counted(training.epochs, "epoch"),
+        counted(training.epochs, "epoch", "epochs"),
         grouped(training.epochs * per_epoch),
         grouped(replay_buffer.replay_buffer_size),
     );
     if !facts.is_points() {
         line += &match data.crop_padding {
             0 => ", images not shifted".to_string(),
-            pixels => format!(", images shifted by up to {}", counted(pixels, "pixel")),
+            pixels => format!(", images shifted by up to {}", counted(pixels, "pixel", "pixels")),
         };
         line += match data.horizontal_flip {
             true => " and mirrored",
@@ -249,24 +250,4 @@ pub fn describe(config: &RunConfig, facts: &DataFacts, device: &Device) -> Strin
         };
     }
     line
-}
-
-fn counted(count: usize, what: &str) -> String {
-    match count {
-        1 => format!("1 {what}"),
-        _ => format!("{} {what}s", grouped(count)),
-    }
-}
-
-/// A number with commas between thousands.
-fn grouped(number: usize) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }

@@ -22,11 +22,11 @@ use self::{
     setting::{Setting, by_setting},
 };
 use crate::{
+    counts::counted,
     files::write_atomically,
     page::{
         self, Section,
         parts::{picture, union},
-        text::counted,
     },
     picture::png_of,
     results_folder::{Destination, Job, MadeBy, ResultsError},
@@ -127,7 +127,7 @@ impl Report {
             ));
         }
         for run in self.runs.iter().filter(|run| run.num_odd_lines > 0) {
-            let lines = counted(run.num_odd_lines, "line");
+            let lines = counted(run.num_odd_lines, "line", "lines");
             notes.push(format!(
                 "{}: {lines} of its metrics could not be read and are left out.",
                 run.name
@@ -230,7 +230,7 @@ impl Report {
             }
         }
         let lead = html! {
-            p.lead { (counted(self.runs.len(), "training run")) " on " (self.data().join(" and ")) "." }
+            p.lead { (counted(self.runs.len(), "training run", "training runs")) " on " (self.data().join(" and ")) "." }
             @for note in self.notes() { p.note { (note) } }
         };
         let names = self.names();

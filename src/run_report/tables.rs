@@ -10,10 +10,11 @@ use super::{
     run::Run,
     setting::{Setting, Spread, differing},
 };
+use crate::counts::grouped;
 use crate::page::{
     ink::{Look, Shape},
     parts::{key, table},
-    text::{NOTHING, Unit, count},
+    text::{NOTHING, Unit},
 };
 
 /// The metrics that any of the runs has and that are not 0 in all of them.
@@ -38,7 +39,7 @@ pub(super) fn runs(settings: &[Setting]) -> Markup {
                 th scope="row" title=(run.path.display()) { (run.name) }
                 td { (setting.label) }
                 td { (run.config.seed) }
-                td { (count(run.step)) }
+                td { (grouped(run.step as usize)) }
                 td {
                     (run.epoch) " of " (run.config.training.epochs)
                     @if !run.is_complete() { " (not at its end)" }

@@ -29,6 +29,8 @@ diagnostics = whether chains agree and how many independent draws they are worth
     crates: statrs std thiserror
 numbers = softmax, log-sum-exp and argmax of rows of numbers on the host
     crates: std
+counts = counts in words
+    crates: std
 shard = the part of a job that one process does
     crates: serde std thiserror
 kernels = the WGSL kernels, and one function for each that takes tensors
@@ -61,7 +63,7 @@ results_folder = where a command puts its results; nothing is replaced unasked
 device = which device computes: a GPU or the CPU
     rooms: browser kernels ranks
 data = data sets: reading, fetching, batches
-    rooms: assets config files picture streams
+    rooms: assets config counts files picture streams
 model = the networks that give class logits
     rooms: config device kernels streams
 energy = the energy of a classifier and its gradient by the input; the sign lives here
@@ -92,11 +94,11 @@ trainer = a run in memory: one training step, and the return to a good state aft
     rooms: checkpoint class_centers config data device energy kernels memory model objective
     rooms: optimizer pgd ranks replay_buffer sampler streams
 recipe = the recipe that fits a data set and a device
-    rooms: config data device kernels memory trainer
+    rooms: config counts data device kernels memory trainer
 run_folder = the folder of a training run
     rooms: checkpoint files
 run_report = training runs beside each other
-    rooms: config files page picture results_folder run_folder
+    rooms: config counts files page picture results_folder run_folder
 training = a training run from its start to its end, with evaluations, checkpoints and recoveries
     rooms: accuracy assets checkpoint config data device files objective picture ranks run_folder sampler trainer
 tensorboard = event files of TensorBoard
@@ -113,10 +115,10 @@ facade = the door for users of the library: a model in one value
 interop = checkpoints from PyTorch and tensors for it
     rooms: checkpoint class_centers config data device model numbers optimizer replay_buffer
 eval = the report of `jempp eval`
-    rooms: accuracy bundled checkpoint config data device eigen energy files kernels model numbers
+    rooms: accuracy bundled checkpoint config counts data device eigen energy files kernels model numbers
     rooms: page pgd picture replay_buffer results_folder sampler shard streams
 model_card = the text beside a model file that says what the model is
-    rooms: checkpoint config data eval files
+    rooms: checkpoint config counts data eval files
 bench = what the work costs on a device
     rooms: config data device energy kernel_check kernels memory model network_check sampler
     rooms: streams trainer
@@ -131,8 +133,8 @@ app = the window, which knows no tensor and no device
 web = the window as a page in a browser, and its web worker
     rooms: app config worker
 cli = the commands of the program
-    rooms: accuracy app bench bundled chains checkpoint config convergence data device diagnostics eval files
-    rooms: interop kernel_choices lessons model model_card objective picture ranks recipe results_folder run_folder
+    rooms: accuracy app bench bundled chains checkpoint config convergence counts data device diagnostics eval
+    rooms: files interop kernel_choices lessons model model_card objective picture ranks recipe results_folder run_folder
     rooms: run_report say shard signals starts tensorboard trainer training worker
 main = the program
     rooms: cli web

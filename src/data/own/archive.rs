@@ -10,10 +10,11 @@ use zip::{CompressionMethod, ZipArchive};
 use super::{
     MAX_ITEMS, MAX_TOTAL_BYTES, Reason,
     bytes::{Archive, Bytes},
-    items::{counted, some_of},
+    items::some_of,
     named::{Files, NamedFile},
     names::Names,
 };
+use crate::counts::counted;
 
 /// An archive that unpacks to more than this is refused if that is too many times its own size.
 const SUSPICIOUS_BYTES: u64 = 64 << 20;

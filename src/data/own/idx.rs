@@ -2,11 +2,12 @@
 
 use super::{
     MAX_ITEMS, Reason, arrays,
-    items::{Gathered, Items, counted},
+    items::{Gathered, Items},
     named::{Files, NamedFile},
 };
 use crate::{
     config::{DataConfig, ImageColor, ImageSize},
+    counts::counted,
     data::{
         Values,
         formats::{self, IdxPart},

@@ -13,12 +13,13 @@ use jempp_cpu::parallel::*;
 
 use super::{
     MAX_ITEMS, MAX_TOTAL_BYTES, Reason,
-    items::{Gathered, Items, counted, some_of},
+    items::{Gathered, Items, some_of},
     layout::{Labelled, Layout, Part, layout},
     named::{Files, NamedFile},
 };
 use crate::{
     config::{DataConfig, ImageColor, ImageFit, ImageSize},
+    counts::counted,
     data::Values,
     picture::{self, Header},
 };

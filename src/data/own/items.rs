@@ -7,6 +7,7 @@ use rand::seq::SliceRandom;
 use super::{MAX_CLASSES, Reason};
 use crate::{
     config::DataConfig,
+    counts::counted,
     data::{DataError, Dataset, Values, parts::take},
     streams,
 };
@@ -238,11 +239,6 @@ fn class_name(label: &str) -> Result<String, Reason> {
         1..=MOST => Ok(name.to_string()),
         count => Err(format!("a label has {count} characters; at most {MOST} are read")),
     }
-}
-
-/// `1 file` or `2 files`.
-pub(super) fn counted(count: usize, one: &str, many: &str) -> String {
-    format!("{count} {}", if count == 1 { one } else { many })
 }
 
 /// The first few names, with the number of the others.

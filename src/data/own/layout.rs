@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     Reason,
-    items::{counted, some_of, sort_names},
+    items::{some_of, sort_names},
     named::{Files, NamedFile},
 };
+use crate::counts::counted;
 
 /// The names of the folders of a part, in lower case.
 const TRAIN: [&str; 2] = ["train", "training"];

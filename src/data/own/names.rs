@@ -1,6 +1,6 @@
 //! The names of files in a list that somebody else wrote, and which of them are left out.
 
-use super::items::counted;
+use crate::counts::counted;
 
 /// Limit on the depth of folders in folders.
 pub(super) const MAX_DEPTH: usize = 8;

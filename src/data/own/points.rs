@@ -2,9 +2,10 @@
 
 use super::{
     MAX_ITEMS, Reason,
-    items::{Gathered, Items, classes_of, counted},
+    items::{Gathered, Items, classes_of},
     table,
 };
+use crate::counts::counted;
 use crate::{config::DataConfig, data::Values};
 
 /// Limit on the bytes of a table.

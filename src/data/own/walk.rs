@@ -8,10 +8,10 @@ use std::{
 
 use super::{
     MAX_ITEMS, Reason,
-    items::counted,
     named::{Files, NamedFile},
     names::{MAX_DEPTH, is_hidden},
 };
+use crate::counts::counted;
 use crate::files;
 
 /// What is counted while a folder is searched.

@@ -5,7 +5,8 @@ use std::{
     hash::{DefaultHasher, Hash, Hasher},
 };
 
-use super::items::{Gathered, Items, counted, some_of};
+use super::items::{Gathered, Items, some_of};
+use crate::counts::counted;
 use crate::data::Values;
 
 /// A class with fewer items is worth a warning. Class centres then borrow from other classes.

@@ -3,12 +3,13 @@
 use maud::{Markup, html};
 
 use super::parts::{Model, legend_of_models, name_of, notes, with};
+use crate::counts::{counted, grouped};
 use crate::eval::results::{Attack, AttackCurve, AttackKind, BallNorm, Defence, Estimate};
 use crate::page::{
     ink::{Dash, Ink, Look, Shape},
     parts::{figure, legend, table, union},
     plot::{Axis, Mark, Panel},
-    text::{NOTHING, Unit, clause, counted, plain},
+    text::{NOTHING, Unit, clause, plain},
 };
 
 /// All defences: name, explanation, and the style of the curve.
@@ -181,10 +182,10 @@ fn protocol(model: &Model, attack: &Attack) -> String {
                 AttackKind::Pgd => eval.attack_restarts,
                 _ => eval.apgd_restarts,
             };
-            format!("{} from {}", kind.name(), counted(starts, "random start"))
+            format!("{} from {}", kind.name(), counted(starts, "random start", "random starts"))
         })
         .collect();
-    let steps = counted(eval.attack_steps, "step");
+    let steps = counted(eval.attack_steps, "step", "steps");
     let left_out: String = attack
         .left_out
         .iter()
@@ -309,7 +310,7 @@ fn numbers(attack: &Attack, norm: BallNorm) -> Markup {
             @if let Some(curve) = curve_of(attack, norm, defence) {
                 tr {
                     th scope="row" { (name) }
-                    td { (crate::page::text::count(curve.num_images as u64)) }
+                    td { (grouped(curve.num_images)) }
                     (cells(&curve.points))
                 }
                 // The last stage is the row above.

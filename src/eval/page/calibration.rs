@@ -11,6 +11,7 @@ use crate::page::{
 };
 use crate::{
     accuracy::ReliabilityBin,
+    counts::grouped,
     eval::results::{Calibration, CalibrationErrors, Estimate},
 };
 
@@ -170,7 +171,7 @@ fn counts(title: &str, found: &Found, bins: Bins) -> Panel {
             "images",
             0.0,
             height(most) * 1.05,
-            ticks.map(|number| (height(number), crate::page::text::count(number as u64))),
+            ticks.map(|number| (height(number), grouped(number))),
         ),
         height: 170,
         marks: marks.collect(),

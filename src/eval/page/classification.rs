@@ -3,10 +3,11 @@
 use maud::{Markup, html};
 
 use super::parts::{Model, by_model, estimates, name_of, with};
+use crate::counts::grouped;
 use crate::eval::results::Classification;
 use crate::page::{
     parts::{table, union},
-    text::{Unit, count},
+    text::Unit,
 };
 
 /// The largest number of classes for which the whole confusion matrix is shown.
@@ -127,6 +128,6 @@ fn cell(number: usize, total: usize) -> Markup {
     // Use light text on dark cells, so that it is readable.
     let class = if shade > 60.0 { "dark" } else { "light" };
     html! {
-        td class=(class) style={ "--shade:" (shade) "%" } title={ (count(number as u64)) " images" } { (text) }
+        td class=(class) style={ "--shade:" (shade) "%" } title={ (grouped(number)) " images" } { (text) }
     }
 }

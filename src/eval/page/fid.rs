@@ -3,11 +3,9 @@
 use maud::{Markup, html};
 
 use super::parts::{Model, name_of, notes, with};
+use crate::counts::{counted, grouped};
 use crate::eval::results::{Fid, unknown_fid_network};
-use crate::page::{
-    parts::table,
-    text::{Unit, count, counted},
-};
+use crate::page::{parts::table, text::Unit};
 
 /// The numbers and what they can be compared with; nothing if FID was not measured.
 pub(super) fn subsection(models: &[Model]) -> Markup {
@@ -24,7 +22,7 @@ pub(super) fn subsection(models: &[Model]) -> Markup {
             @for (index, set) in fid.sets.iter().enumerate() {
                 tr {
                     th.inner[is_named] scope="row" { (set.name) @if index == 0 { ", the floor" } }
-                    td { (count(set.count as u64)) }
+                    td { (grouped(set.count)) }
                     td { (Unit::Digits.text(set.fid)) }
                 }
             }
@@ -47,7 +45,7 @@ pub(super) fn subsection(models: &[Model]) -> Markup {
 
 fn network(fid: &Fid) -> String {
     let network = &fid.network;
-    let reference = counted(fid.num_reference, "training image");
+    let reference = counted(fid.num_reference, "training image", "training images");
     let origin = match network.is_original {
         true => "converted from pt_inception-2015-12-05-6726825d.pth.".to_string(),
         false => format!("of unknown origin. {}.", unknown_fid_network(&network.name)),

@@ -3,12 +3,13 @@
 use maud::{Markup, html};
 
 use super::parts::{Model, legend_of_models, name_of, notes, with};
+use crate::counts::counted;
 use crate::eval::results::{Ood, OodSet, Score};
 use crate::page::{
     ink::{Dash, Ink, Look, Shape},
     parts::{figure, legend, table, union},
     plot::{Axis, Mark, Panel, Point},
-    text::{NOTHING, Unit, clause, counted, fixed},
+    text::{NOTHING, Unit, clause, fixed},
 };
 
 type Found<'m, 'a> = [(&'m Model<'a>, &'a Ood)];
@@ -65,7 +66,7 @@ fn separations(found: &Found, sets: &[&str]) -> Markup {
     let scores = [Score::LogPX, Score::MaxProbability, Score::ApproximateMass];
     let what = |name: &str| {
         let set = found.iter().find_map(|(_, ood)| set_of(ood, name))?;
-        Some(format!("{}; {}", set.what, counted(set.num_out, "image")))
+        Some(format!("{}; {}", set.what, counted(set.num_out, "image", "images")))
     };
     let value = |ood: &Ood, name: &str, score: Score| {
         let set = set_of(ood, name)?;
@@ -102,7 +103,7 @@ fn separations(found: &Found, sets: &[&str]) -> Markup {
     };
     let num_in = union(found.iter().map(|(_, ood)| ood.num_in));
     let num_in: Vec<String> =
-        num_in.into_iter().map(|number| counted(number, "test image")).collect();
+        num_in.into_iter().map(|number| counted(number, "test image", "test images")).collect();
     let caption = format!(
         "How well a score separates {} from a set, with 95\u{a0}% intervals",
         num_in.join(" or ")

@@ -6,10 +6,11 @@ use super::{
     attack,
     parts::{Model, by_model, estimates, name_of},
 };
+use crate::counts::{counted, grouped};
 use crate::eval::results::{BallNorm, Defence, Results, Score};
 use crate::page::{
     parts::union,
-    text::{NOTHING, Unit, count, counted},
+    text::{NOTHING, Unit},
 };
 
 /// One sentence about what the page shows.
@@ -20,9 +21,9 @@ pub(super) fn subtitle(models: &[Model]) -> Markup {
     let data = &first.results.data;
     html! {
         p.lead {
-            (data.dataset) ", " (counted(data.num_test, "test image")) ", "
-            (counted(first.results.model.num_weights, "weight")) ", "
-            (counted(first.results.model.num_steps as usize, "training step")) "."
+            (data.dataset) ", " (counted(data.num_test, "test image", "test images")) ", "
+            (counted(first.results.model.num_weights, "weight", "weights")) ", "
+            (counted(first.results.model.num_steps as usize, "training step", "training steps")) "."
             @if !others.is_empty() {
                 " Compared with "
                 @for (index, other) in others.iter().enumerate() {
@@ -105,7 +106,7 @@ pub(super) fn summary(models: &[Model]) -> Markup {
                     format!(
                         "{} with {}",
                         Unit::Digits.text(found.fid),
-                        counted(found.count, "image")
+                        counted(found.count, "image", "images")
                     )
                 },
             );
@@ -152,15 +153,15 @@ pub(super) fn facts(models: &[Model]) -> Markup {
         ("Data set", |r| html! { (r.data.dataset) }),
         ("Images", |r| {
             let subset = if r.data.is_embedded { "the embedded subset" } else { "the full set" };
-            html! { (count(r.data.num_test as u64)) " test, " (count(r.data.num_train as u64)) " training; " (subset) }
+            html! { (grouped(r.data.num_test)) " test, " (grouped(r.data.num_train)) " training; " (subset) }
         }),
         ("Shape of an image, classes", |r| {
             let [c, h, w] = r.data.shape;
             html! { (c) " × " (h) " × " (w) ", " (r.data.class_names.len()) }
         }),
         ("Network", |r| html! { (r.config.model.arch) }),
-        ("Weights", |r| html! { (count(r.model.num_weights as u64)) }),
-        ("Training steps", |r| html! { (count(r.model.num_steps)) }),
+        ("Weights", |r| html! { (grouped(r.model.num_weights)) }),
+        ("Training steps", |r| html! { (grouped(r.model.num_steps as usize)) }),
         ("SHA-256 of the file", |r| html! { code.hash { (r.model.sha256) } }),
         ("Device", |r| html! { (r.device) }),
         ("Seed", |r| html! { (r.seed) }),

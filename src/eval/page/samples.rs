@@ -6,6 +6,7 @@ use super::{
     fid,
     parts::{Model, name_of, notes, with},
 };
+use crate::counts::{counted, grouped};
 use crate::eval::{
     Part,
     results::{Estimate, SampleSet, Samples, is_weak_judge, weak_judge},
@@ -14,7 +15,7 @@ use crate::page::{
     ink::{Dash, Look, Shape},
     parts::{figure, legend, table, union},
     plot::{Axis, Mark, Panel, Point},
-    text::{NOTHING, Unit, clause, count, counted},
+    text::{NOTHING, Unit, clause},
 };
 
 type Found<'m, 'a> = [(&'m Model<'a>, &'a Samples)];
@@ -92,7 +93,7 @@ fn numbers(found: &Found, is_named: bool) -> Markup {
             @for (index, set) in samples.sets.iter().enumerate() {
                 tr {
                     th.inner[is_named] scope="row" { (set.name) @if index == 0 { ", the floor" } }
-                    td { (count(set.count as u64)) }
+                    td { (grouped(set.count)) }
                     @for (_, unit, measure) in measures { td.stacked { (unit.estimate(measure(set))) } }
                     td { (Unit::Decimals(3).text(set.nearest.median)) }
                     td { (Unit::Percent.text(set.nearest.share_copied)) }
@@ -110,8 +111,8 @@ fn judge(samples: &Samples) -> String {
         judge.name,
         judge.sha256,
         Unit::Percent.text(judge.accuracy),
-        counted(judge.num_features, "feature"),
-        counted(samples.num_reference, "training image"),
+        counted(judge.num_features, "feature", "features"),
+        counted(samples.num_reference, "training image", "training images"),
     )
 }
 
