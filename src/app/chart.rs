@@ -181,13 +181,12 @@ pub(super) fn points(values: impl IntoIterator<Item = (f64, f64)>) -> PlotPoints
     PlotPoints::Owned(values.into_iter().map(|(x, y)| PlotPoint::new(x, y)).collect())
 }
 
-/// What the curves of lanes show near `x`, whatever the height of the pointer. `place` puts an x into words, `what` is the
-/// word for a lane.
+/// What the curves of lanes show near `x`, whatever the height of the pointer. `place` puts an x into
+/// words.
 pub(super) fn readout(
     curves: &[Vec<(f64, f64)>],
     x: f64,
     place: impl Fn(f64) -> String,
-    what: &str,
     decimals: usize,
 ) -> Option<String> {
     let nearest = |curve: &Vec<(f64, f64)>| {
@@ -201,7 +200,7 @@ pub(super) fn readout(
         let Some((_, value)) = point else { continue };
         text += &match curves.len() {
             1 => format!(": {value:.decimals$}"),
-            _ => format!("\n{what} {}: {value:.decimals$}", lane + 1),
+            _ => format!("\nLane {}: {value:.decimals$}", lane + 1),
         };
     }
     Some(text)
@@ -245,19 +244,10 @@ mod tests {
     fn a_readout_is_the_value_of_the_curve_at_its_nearest_step() {
         let one = vec![(10.0, 1.5), (20.0, f64::NAN), (30.0, 1.02)];
         let step = |at: f64| format!("step {at:.0}");
-        assert_eq!(
-            readout(std::slice::from_ref(&one), 24.0, step, "Lane", 3).unwrap(),
-            "step 30: 1.020"
-        );
-        assert_eq!(
-            readout(std::slice::from_ref(&one), -9.0, step, "Lane", 1).unwrap(),
-            "step 10: 1.5"
-        );
+        assert_eq!(readout(std::slice::from_ref(&one), 24.0, step, 3).unwrap(), "step 30: 1.020");
+        assert_eq!(readout(std::slice::from_ref(&one), -9.0, step, 1).unwrap(), "step 10: 1.5");
         let two = [one, vec![], vec![(10.0, 7.0), (30.0, 6.0)]];
-        assert_eq!(
-            readout(&two, 29.0, step, "Lane", 2).unwrap(),
-            "step 30\nLane 1: 1.02\nLane 3: 6.00"
-        );
-        assert_eq!(readout(&[vec![]], 3.0, step, "Lane", 2), None);
+        assert_eq!(readout(&two, 29.0, step, 2).unwrap(), "step 30\nLane 1: 1.02\nLane 3: 6.00");
+        assert_eq!(readout(&[vec![]], 3.0, step, 2), None);
     }
 }

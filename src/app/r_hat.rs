@@ -21,8 +21,6 @@ pub(super) struct RHatCurves {
     pub height: f32,
     /// The last step of the axis.
     pub last_step: f64,
-    /// The word for a lane.
-    pub what: &'static str,
     /// The curve of each lane; empty where R-hat does not apply.
     pub lanes: Vec<Vec<(f64, f64)>>,
 }
@@ -46,7 +44,7 @@ impl RHatCurves {
         chart(self.id, self.height, x_label, y_label)
             .label_formatter(move |position| {
                 let step = |at: f64| format!("step {at:.0}");
-                let values = readout(&lanes, pointer_x(position), step, self.what, 3)?;
+                let values = readout(&lanes, pointer_x(position), step, 3)?;
                 Some(format!("{values}\ndashed line: {AGREE}"))
             })
             .show(ui, |plot| {
@@ -73,13 +71,13 @@ impl RHatCurves {
     }
 }
 
-/// Why there is no R-hat: one text for each lane without one. `what` is the word for a lane.
-pub(super) fn reasons(what: &str, of_lanes: &[Option<String>]) -> Vec<String> {
+/// Why there is no R-hat: one text for each lane without one.
+pub(super) fn reasons(of_lanes: &[Option<String>]) -> Vec<String> {
     let said = of_lanes.iter().enumerate().filter_map(|(lane, reason)| {
         let reason = reason.as_ref()?;
         Some(match of_lanes.len() {
             1 => format!("No R-hat: {reason}."),
-            _ => format!("{what} {}: no R-hat, {reason}.", lane + 1),
+            _ => format!("Lane {}: no R-hat, {reason}.", lane + 1),
         })
     });
     said.collect()

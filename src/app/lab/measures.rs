@@ -44,13 +44,13 @@ impl Agrees {
             Self::Autocorrelation,
             "Autocorrelation",
             "Correlation of x₀ with itself k steps later. The faster it falls to 0, the more new information each \
-             step brings.",
+             step brings. It stays above 0 if the chains disagree.",
         ),
         (
             Self::RHat,
             "R-hat",
             "R-hat of x₀ along the run. Below the line at 1.01 the chains agree. Each point looks at the later half \
-             of the steps so far.",
+             of the steps since the sampler or the energy last changed.",
         ),
     ];
 }
@@ -59,17 +59,17 @@ impl Agrees {
 #[derive(Default)]
 pub(super) struct MeasuresView {
     agrees: Agrees,
-    /// Whether to show the distance between two rules in place of their energies.
+    /// Whether to show the distance between two lanes in place of their energies.
     shows_distance: bool,
 }
 
-/// The choice between the energy and the distance between two rules.
+/// The choice between the energy and the distance between two lanes.
 const ENERGY_OR_DISTANCE: [(bool, &str, &str); 2] = [
-    (false, "Energy", "The mean of E over the chains of each rule."),
+    (false, "Energy", "The mean of E over the chains of each lane."),
     (
         true,
         "Distance",
-        "How far the chains of rule 1 are from those of rule 2 with the same number.",
+        "How far the chains of lane 1 are from those of lane 2 with the same number.",
     ),
 ];
 
@@ -186,7 +186,7 @@ fn draw<'a>(plot: &mut egui_plot::PlotUi<'a>, curve: &'a Curve, index: usize) {
     line(plot, values, |line| line.color(color).width(width).style(style));
 }
 
-/// Draws the mean energy of the chains or, for two rules, the distance between them if it is chosen.
+/// Draws the mean energy of the chains or, for two lanes, the distance between them if it is chosen.
 fn energy_or_distance(ui: &mut Ui, lab: &Lab, height: f32, shown: &mut MeasuresView) {
     if lab.record.lanes.len() != 2 {
         return energy(ui, lab, height);
@@ -199,14 +199,14 @@ fn energy_or_distance(ui: &mut Ui, lab: &Lab, height: f32, shown: &mut MeasuresV
     }
 }
 
-/// Draws the distance between two rules.
+/// Draws the distance between two lanes.
 fn distance(ui: &mut Ui, apart: &Curve, height: f32) {
     let now = apart.last().filter(|value| value.is_finite());
     title(
         ui,
-        &format!("Distance between the rules: {}", now.map_or("—".into(), |v| number(v as f32))),
-        "The distance between each chain of rule 1 and the chain of rule 2 with the same number, in units of x, as the \
-         mean over the chains. Both have the same noise, so rules that do the same stay at 0.",
+        &format!("Distance between the lanes: {}", now.map_or("—".into(), |v| number(v as f32))),
+        "The distance between each chain of lane 1 and the chain of lane 2 with the same number, in units of x, as the \
+         mean over the chains. Both have the same noise, so samplers that do the same stay at 0.",
     );
     let values = apart.points().iter().map(|point| point[1]).filter(|value| value.is_finite());
     let top = values.fold(0.0, f64::max);
@@ -273,8 +273,9 @@ fn agreement(ui: &mut Ui, lab: &Lab, height: f32, shown: &mut MeasuresView) {
     let said = agreement_text(lanes, &withheld);
     let top = ui.cursor().top();
     let hover = format!(
-        "{said}\n\nSplit R-hat and bulk effective sample size of x₀, from the later half of the traces of 32 chains. \
-             Chains that agree have R-hat below 1.01. Neither number can see a mode that no chain has found."
+        "{said}\n\nSplit R-hat and bulk effective sample size of x₀ of 32 chains, from the later half of the steps since \
+             the sampler or the energy last changed. Chains that agree have R-hat below 1.01. Neither number can see a \
+             mode that no chain has found."
     );
     // A reason why there is no number is a sentence, which is not cut off. One row is as high as the tabs above it.
     let label = egui::Label::new(RichText::new(&said).size(11.5).strong()).wrap();
@@ -288,10 +289,10 @@ fn agreement(ui: &mut Ui, lab: &Lab, height: f32, shown: &mut MeasuresView) {
     }
 }
 
-/// R-hat and ESS of every rule, or why there are none.
+/// R-hat and ESS of every lane, or why there are none.
 fn agreement_text(lanes: &[LaneRecord], withheld: &[Option<String>]) -> String {
     if withheld.iter().all(Option::is_some) && !withheld.is_empty() {
-        return r_hat::reasons("Rule", withheld).join(" ");
+        return r_hat::reasons(withheld).join(" ");
     }
     let of_lane = |(lane, reason): (&LaneRecord, &Option<String>)| match (&lane.agreement, reason) {
         (Some(Agreement { r_hat: Ok(r_hat), ess: Ok(ess), .. }), None) => {
@@ -301,7 +302,11 @@ fn agreement_text(lanes: &[LaneRecord], withheld: &[Option<String>]) -> String {
     };
     let (r_hats, sizes): (Vec<_>, Vec<_>) = lanes.iter().zip(withheld).map(of_lane).unzip();
     let mut said = format!("R-hat {} · ESS {}", r_hats.join(" | "), sizes.join(" | "));
-    for reason in r_hat::reasons("Rule", withheld) {
+    let since = lanes.iter().map(|lane| lane.unchanged_since).max().filter(|&step| step > 0);
+    if let Some(step) = since {
+        said += &format!(" · since the change at step {step}");
+    }
+    for reason in r_hat::reasons(withheld) {
         said += &format!(" · {reason}");
     }
     said
@@ -345,7 +350,7 @@ fn autocorrelation(ui: &mut Ui, lanes: &[LaneRecord], height: f32) {
     let curves: Vec<Vec<(f64, f64)>> = lanes.iter().map(curve).collect();
     let plot = chart("lab traces", height, "", "").label_formatter(|position| {
         let later = |lag: f64| format!("{lag:.0} steps later");
-        readout(&curves, pointer_x(position), later, "Rule", 2)
+        readout(&curves, pointer_x(position), later, 2)
     });
     plot.show(ui, |plot| {
         plot.set_plot_bounds_x(-0.01 * end..=end);
@@ -365,7 +370,6 @@ fn r_hat_curves(ui: &mut Ui, lanes: &[LaneRecord], withheld: &[Option<String>], 
     };
     let curves = RHatCurves {
         id: "lab r hat",
-        what: "Rule",
         height,
         last_step: steps(lanes.iter().map(|lane| ends(&lane.r_hat))),
         lanes: lanes.iter().zip(withheld).map(curve).collect(),
@@ -373,7 +377,7 @@ fn r_hat_curves(ui: &mut Ui, lanes: &[LaneRecord], withheld: &[Option<String>], 
     if curves.has_values() {
         return curves.show(ui);
     }
-    let mut text = r_hat::reasons("Rule", withheld).join(" ");
+    let mut text = r_hat::reasons(withheld).join(" ");
     if text.is_empty() {
         text = "It takes some more steps until there is something to compare.".into();
     }

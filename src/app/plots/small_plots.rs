@@ -88,7 +88,8 @@ impl SmallPlot {
                 "Chains to the left of the data are more likely to the model than real images."
             }
             Self::Autocorrelation => {
-                "Correlation of a chain with itself k steps later. The faster it falls to 0, the more new information each step brings."
+                "Correlation of the energy with itself k steps later. The faster it falls to 0, the more new information \
+                 each step brings. It stays above 0 if the chains disagree."
             }
             Self::RHat => {
                 "Do the chains agree? Below the line at 1.01 they do. Each point uses the second half of the \
@@ -167,10 +168,9 @@ fn r_hat(ui: &mut Ui, state: &PlotsView, run: &RunState) {
     let lanes = state.convergence.lanes();
     let of_lanes: Vec<Option<String>> =
         lanes.iter().map(|lane| lane.why_no_r_hat().map(String::from)).collect();
-    r_hat::reasons("Lane", &of_lanes).into_iter().for_each(|reason| note(ui, reason));
+    r_hat::reasons(&of_lanes).into_iter().for_each(|reason| note(ui, reason));
     let curves = RHatCurves {
         id: "r hat",
-        what: "Lane",
         height: HEIGHT,
         last_step: run.last_step() as f64,
         lanes: lanes.iter().map(|lane| lane.r_hat.clone()).collect(),
@@ -219,7 +219,7 @@ fn autocorrelation(ui: &mut Ui, state: &PlotsView) {
     chart("autocorrelation", HEIGHT, "steps later", "autocorrelation")
         .label_formatter(|position| {
             let later = |lag: f64| format!("{lag:.0} steps later");
-            readout(&curves, pointer_x(position), later, "Lane", 2)
+            readout(&curves, pointer_x(position), later, 2)
         })
         .show(ui, |plot| {
             plot.set_plot_bounds_x(0.0..=last);

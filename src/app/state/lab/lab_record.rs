@@ -147,6 +147,7 @@ impl LabRecord {
     fn compare(&mut self, state: &LabState) {
         for (lane, rule) in self.lanes.iter_mut().zip(&state.rules) {
             lane.has_no_law = diagnostics::applicability(rule.sampler.noise_std, false, false);
+            lane.set_sampler(&rule.sampler, self.step);
         }
         let beta = |rule: &LaneConfig| match state.config.reference {
             LabReference::Model => Some(1.0),
@@ -181,6 +182,7 @@ impl LabRecord {
                     _ => valleys::valleys(&surface),
                 };
                 self.surface = Some(surface);
+                self.lanes.iter_mut().for_each(|lane| lane.begin_window(self.step));
                 self.num_surfaces += 1;
                 self.compared_at.clear();
                 let curves: Vec<Curve> = self.lanes.iter().map(|l| l.variation.clone()).collect();
@@ -403,5 +405,35 @@ mod tests {
         other.config.seed = 5;
         record.set_shown(&other);
         assert!(record.sync(&other, true).is_empty());
+    }
+
+    #[test]
+    fn a_change_of_the_sampler_or_the_energy_begins_a_new_comparison() {
+        let mut record = started();
+        frames(&mut record, 20);
+        assert_eq!(record.lanes[0].unchanged_since, 0);
+        assert!(record.lanes[0].agreement.is_some());
+        let mut state = LabState::default();
+        // Neither how many steps a run has nor how fast it goes changes what is sampled.
+        state.rules[0].sampler.num_steps += 1;
+        state.config.max_steps_per_sec = 7.0;
+        record.sync(&state, true);
+        assert_eq!(record.lanes[0].unchanged_since, 0);
+        state.rules[0].sampler.noise_std *= 2.0;
+        record.sync(&state, true);
+        let lane = &record.lanes[0];
+        assert_eq!((lane.unchanged_since, lane.traces[0].len()), (200, 200));
+        assert!(lane.agreement.is_none());
+        assert!(lane.r_hat.last().unwrap().is_nan(), "a gap in the curve");
+        frames(&mut record, 1);
+        assert!(record.lanes[0].agreement.is_none(), "ten steps are too few");
+        // The draws after the change alone: the same as those of a run that began there.
+        frames(&mut record, 3);
+        let values = |trace: &Vec<[f32; 3]>| trace[220..].iter().map(|v| v[0].into()).collect();
+        let draws: Vec<Vec<f64>> = record.lanes[0].traces.iter().map(values).collect();
+        let expected = diagnostics::split_r_hat(&draws);
+        assert_eq!(record.lanes[0].agreement.as_ref().unwrap().r_hat, expected);
+        record.take(surface());
+        assert_eq!(record.lanes[0].unchanged_since, 240);
     }
 }

@@ -2,6 +2,7 @@
 
 use super::curve::Curve;
 use crate::{
+    config::SamplerConfig,
     diagnostics::{
         self, DoesNotApply,
         cells::{Cells, NoMasses},
@@ -49,9 +50,13 @@ pub(in crate::app) struct LaneRecord {
     pub traces: Vec<Vec<[f32; 3]>>,
     /// The step at which the traces begin.
     pub first_traced: u64,
+    /// The step at which the sampler or the energy last changed. Draws from before belong to another distribution.
+    pub unchanged_since: u64,
+    /// The sampler that the chains have used since then.
+    pub(super) sampler: Option<SamplerConfig>,
     pub agreement: Option<Agreement>,
-    /// Split R̂ of x0 along the run, each over the later half of the traces up to its step. A step at which it did not
-    /// apply has NaN.
+    /// Split R̂ of x0 along the run, each over the later half of the steps since the last change. A step at which it did
+    /// not apply has NaN.
     pub r_hat: Curve,
     /// Why the chains have no common stationary distribution, if they have none.
     pub(super) has_no_law: Option<DoesNotApply>,
@@ -92,6 +97,26 @@ impl LaneRecord {
         self.exact.as_ref()?.as_ref().ok()
     }
 
+    /// Records the sampler that the chains use from `step` on.
+    pub(super) fn set_sampler(&mut self, sampler: &SamplerConfig, step: u64) {
+        // The length of a run does not change what is sampled.
+        let sampler = SamplerConfig { num_steps: 0, ..sampler.clone() };
+        let before = self.sampler.replace(sampler.clone());
+        if before.is_some_and(|before| before != sampler) {
+            self.begin_window(step);
+        }
+    }
+
+    /// From now on, only draws after `step` are compared.
+    pub(super) fn begin_window(&mut self, step: u64) {
+        self.unchanged_since = step;
+        self.diagnosed_at = 0;
+        self.agreement = None;
+        if self.r_hat.last().is_some_and(f64::is_finite) {
+            self.r_hat.push(step as f64, f64::NAN);
+        }
+    }
+
     pub(super) fn take(&mut self, step: u64, frame: LabLaneFrame) {
         let width = 3 * NUM_TRACED.min(frame.x.len() / 2);
         for row in frame.traces.chunks_exact(width.max(1)) {
@@ -118,7 +143,7 @@ impl LaneRecord {
 
     /// Computes the diagnostics anew if the traces have grown enough since the last time.
     pub(super) fn diagnose_if_due(&mut self, step: u64) {
-        let length = self.traces.first().map_or(0, Vec::len);
+        let length = self.num_comparable();
         if length < self.diagnosed_at + DIAGNOSE_EVERY.max(self.diagnosed_at / 8) {
             return;
         }
@@ -129,13 +154,19 @@ impl LaneRecord {
         self.r_hat.push(step as f64, value.unwrap_or(f64::NAN));
     }
 
-    /// Computes the diagnostics from the second half of the traces.
+    /// The number of steps in the traces since the last change.
+    fn num_comparable(&self) -> usize {
+        let length = self.traces.first().map_or(0, Vec::len);
+        length.saturating_sub(self.unchanged_since.saturating_sub(self.first_traced) as usize)
+    }
+
+    /// Computes the diagnostics from the second half of the steps since the last change.
     fn diagnose(&mut self) {
-        let draws: Vec<Vec<f64>> = self
-            .traces
-            .iter()
-            .map(|trace| trace[trace.len() / 2..].iter().map(|v| f64::from(v[0])).collect())
-            .collect();
+        let count = self.num_comparable().div_ceil(2);
+        let x0 = |trace: &Vec<[f32; 3]>| {
+            trace[trace.len() - count..].iter().map(|v| f64::from(v[0])).collect()
+        };
+        let draws: Vec<Vec<f64>> = self.traces.iter().map(x0).collect();
         let (r_hat, ess) = match self.has_no_law {
             Some(reason) => (Err(reason), Err(reason)),
             None => diagnostics::split_r_hat_and_ess_bulk(&draws),

@@ -1,0 +1,127 @@
+use half::f16;
+
+use super::*;
+use crate::worker::{LaneImages, LaneStep, RunRequest, Step};
+
+fn record(rule: &LaneConfig, num_steps: u64) -> Record {
+    record_at(rule, num_steps, &[0.0; 4])
+}
+
+/// A record in which four chains stay at `x`.
+fn record_at(rule: &LaneConfig, num_steps: u64, x: &[f32]) -> Record {
+    let request =
+        RunRequest { seed: 0, labels: vec![0, 0, 1, 1], lanes: vec![rule.clone()], image: None };
+    let mut record = Record::new(request);
+    let mut state = 7u64;
+    let mut noise = || {
+        state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        (state >> 40) as f32 / (1u64 << 24) as f32
+    };
+    for step in 0..num_steps {
+        let probabilities =
+            (0..4).flat_map(|_| if step % 2 == 0 { [1.0, 0.0] } else { [0.0, 1.0] });
+        let numbers = LaneNumbers {
+            energy: (0..4).map(|_| noise()).collect(),
+            distance: vec![0.0; 4],
+            probabilities: probabilities.map(f16::from_f32).collect(),
+            acceptance: vec![0.5; 4],
+            seconds: step as f64 * 0.1,
+            ..LaneNumbers::default()
+        };
+        let images = LaneImages { x: x.into(), gradient: vec![], proximal_radius: None };
+        record.push(Step { step, lanes: vec![LaneStep { images, numbers }] });
+    }
+    record
+}
+
+fn value(report: &LaneReport, row: Row) -> Result<f64, String> {
+    Row::all().zip(&report.values).find(|(r, _)| *r == row).map(|(_, v)| v.clone()).unwrap()
+}
+
+#[test]
+fn independent_draws_converge() {
+    let mut rule = LaneConfig::default();
+    rule.sampler.noise_std = 0.1;
+    rule.sampler.kind = SamplerKind::Mala;
+    let report = assess(&record(&rule, 401), 0, &rule);
+    assert_eq!(report.window, Window { first: 200, last: 400, stride: 1, num_draws: 201 });
+    assert!(value(&report, Row::Chains(Diagnostic::SplitRHat)).unwrap() < 1.02);
+    assert!(value(&report, Row::Chains(Diagnostic::NestedRHat)).unwrap() < 1.02);
+    let ess = value(&report, Row::Chains(Diagnostic::EssBulk)).unwrap();
+    let per_sec = value(&report, Row::Chains(Diagnostic::EssPerSec)).unwrap();
+    assert!((per_sec * 20.0 / ess - 1.0).abs() < 1e-9);
+    assert_eq!(value(&report, Row::Chains(Diagnostic::Switches)), Ok(200.0));
+    assert_eq!(value(&report, Row::Acceptance), Ok(0.5));
+    assert!(report.autocorrelation[1].1.abs() < 0.2 && report.autocorrelation[0].1 == 1.0);
+}
+
+#[test]
+fn images_outside_the_box_have_no_numbers() {
+    let mut rule = LaneConfig::default();
+    rule.sampler.noise_std = 0.1;
+    let r_hat = |x: &[f32]| {
+        let report = assess(&record_at(&rule, 101, x), 0, &rule);
+        value(&report, Row::Chains(Diagnostic::SplitRHat))
+    };
+    let mut images = vec![0.9; 4 * 3];
+    assert!(r_hat(&images).is_ok());
+    images[4] = -3.5;
+    let said = r_hat(&images).unwrap_err();
+    assert!(said.contains("1 of 4 chains left the box"), "{said}");
+    // Points in the plane have no box.
+    assert!(r_hat(&[9.0; 4 * 2]).is_ok());
+}
+
+#[test]
+fn r_hat_along_the_run_falls_to_its_line_and_is_withheld_once_chains_explode() {
+    let mut rule = LaneConfig::default();
+    rule.sampler.noise_std = 0.1;
+    let mut record = record(&rule, 401);
+    let mut convergence = Convergence::default();
+    convergence.update(&record, std::slice::from_ref(&rule), 1, 0.0);
+    let curve = convergence.lanes()[0].r_hat.clone();
+    assert!((10..=30).contains(&curve.len()), "{}", curve.len());
+    assert!(curve.last().unwrap().1 < 1.02 && curve[0].0 >= 16.0);
+    let mut numbers = record.numbers.entries().last().unwrap().1[0].clone();
+    numbers.energy[2] = f32::NAN;
+    let images = LaneImages { x: vec![0.0; 4].into(), gradient: vec![], proximal_radius: None };
+    record.push(Step { step: 401, lanes: vec![LaneStep { images, numbers }] });
+    convergence.update(&record, std::slice::from_ref(&rule), 2, 10.0);
+    let report = &convergence.lanes()[0];
+    let reason = report.why_no_r_hat().unwrap();
+    assert!(reason.starts_with("1 of 4 chains exploded"), "{reason}");
+    assert!(report.r_hat.is_empty());
+    assert!(value(report, Row::Chains(Diagnostic::EssBulk)).is_err());
+}
+
+#[test]
+fn where_there_is_no_law_a_reason_stands() {
+    let rule = LaneConfig::default();
+    let report = assess(&record(&rule, 41), 0, &rule);
+    let reason = value(&report, Row::Chains(Diagnostic::SplitRHat)).unwrap_err();
+    assert!(reason.contains("without noise"), "{reason}");
+    assert!(value(&report, Row::Chains(Diagnostic::Switches)).is_ok());
+    let reason = value(&report, Row::Acceptance).unwrap_err();
+    assert_eq!(reason, "only MALA accepts or rejects");
+    let mut rule = rule;
+    rule.sampler.noise_std = 0.1;
+    rule.is_conditional = true;
+    let report = assess(&record(&rule, 41), 0, &rule);
+    let reason = value(&report, Row::Chains(Diagnostic::EssBulk)).unwrap_err();
+    assert!(reason.contains("own distribution"), "{reason}");
+    let report = assess(&record(&rule, 1), 0, &rule);
+    assert!(report.values.iter().all(Result::is_err));
+}
+
+#[test]
+fn chains_that_disagree_keep_the_autocorrelation_above_0_as_they_do_its_time() {
+    // Two chains that move by themselves, around energies far apart.
+    let noise = |step: u32| f64::from((step * 7919 + 13) % 101) / 101.0;
+    let draws: Vec<Vec<f64>> =
+        [0.0, 50.0].map(|at| (0..200).map(|step| at + noise(step)).collect()).into();
+    let together = autocorrelation(&draws, 2, true);
+    assert!(together.iter().all(|point| point.1 > 0.9), "{together:?}");
+    assert_eq!(together[3].0, 6.0);
+    let each = autocorrelation(&draws, 2, false);
+    assert!(each[1..].iter().all(|point| point.1 < 0.5), "{each:?}");
+}
