@@ -34,6 +34,13 @@ pub(super) fn menu(ui: &mut Ui, lesson: &mut OpenLesson) {
                 ui.close();
             }
         }
+        ui.separator();
+        let back = ui.add_enabled(lesson.has_before(), Button::new("Back to my settings"));
+        let back = back.on_hover_text("Close the lesson and show what you had before it.");
+        if back.on_disabled_hover_text("No lesson was opened yet.").clicked() {
+            lesson.go_back();
+            ui.close();
+        }
     });
     response.response.on_hover_text("Eight short lessons on how chains converge, or fail to.");
 }

@@ -10,6 +10,10 @@ use crate::{
     worker::{Command, Event, TrainingUpdate, lab::LabUpdate},
 };
 
+/// What is said when a lesson was closed.
+const LESSON_CLOSED: &str =
+    "The lesson's settings stay. For your own, choose Back to my settings in the menu Lessons.";
+
 /// The whole state of the window.
 pub struct Viewer {
     /// The open model and its chains.
@@ -203,6 +207,14 @@ impl Viewer {
 
     /// Requests the text of the open lesson, and sets up its step once the text has arrived.
     fn follow_lesson(&mut self) {
+        if let Some(before) = self.lesson.leave() {
+            self.show(before);
+        }
+        // `view` reads the lesson too, so what is shown is taken before.
+        let shown = self.lesson.is_opening().then(|| self.view());
+        if self.lesson.follow(shown) {
+            self.session.notify(LESSON_CLOSED);
+        }
         if self.session.device.is_some() {
             self.lesson.fetch();
         }
@@ -227,7 +239,9 @@ impl Viewer {
 
     /// Shows a view of the past or of a link, with its lesson.
     pub fn go_to(&mut self, view: ViewState) {
+        let shown = self.view();
         self.lesson.go_to(view.view.lesson, view.view.lesson_step);
+        self.lesson.follow(Some(shown));
         self.show(view);
     }
 
@@ -304,5 +318,36 @@ mod tests {
             unreachable!("{commands:?}");
         };
         assert!(viewer.take_commands().is_empty());
+    }
+
+    #[test]
+    fn what_was_shown_before_a_lesson_can_come_back() {
+        let own = "tab=plots&model=mnist&num_steps=9&sampler.kind=sgld&lane2.sampler.kind=mala";
+        let lesson = "tab=chains&model=fashion&sampler.kind=pyld&lane2.start=uniform&play=true";
+        let mut viewer = Viewer::new(ViewState::from_query(own).unwrap());
+        assert!(!viewer.lesson.has_before());
+        let before = viewer.view();
+        viewer.lesson.open(2, 1);
+        viewer.follow();
+        viewer.set_up(lesson);
+        viewer.lesson.open(5, 2);
+        viewer.follow();
+        assert_ne!(viewer.view().lanes, before.lanes);
+        viewer.lesson.open(0, 1);
+        viewer.follow();
+        assert_eq!(viewer.session.notices.last().unwrap().text, LESSON_CLOSED);
+        assert_ne!(viewer.view().lanes, before.lanes, "nothing comes back unasked");
+        viewer.lesson.go_back();
+        viewer.follow();
+        assert_eq!(viewer.view(), before);
+        assert!(!viewer.lesson.has_before());
+        // A window that began with a lesson has nothing from before it.
+        let mut viewer = Viewer::new(ViewState::from_query("lesson=3").unwrap());
+        viewer.follow();
+        assert!(!viewer.lesson.has_before());
+        // The browser's way back closes a lesson too, and what was before it stays known.
+        viewer.go_to(before.clone());
+        viewer.go_to(ViewState::from_query(&format!("lesson=3&{lesson}")).unwrap());
+        assert!(viewer.lesson.has_before());
     }
 }

@@ -31,6 +31,12 @@ pub struct OpenLesson {
     asked: usize,
     /// The lesson and the step that were set up last.
     set_up: (usize, usize),
+    /// What was shown before the first of the lessons was opened.
+    before: Option<Box<ViewState>>,
+    /// Whether a lesson was open in the last frame.
+    was_open: bool,
+    /// Whether the user asked for what was shown before.
+    is_going_back: bool,
     requests: Requests,
 }
 
@@ -51,6 +57,9 @@ impl OpenLesson {
             asked: 0,
             // The link has its own state beside the lesson, so the lesson must not replace it.
             set_up: if *view == bare { (0, 0) } else { (lesson, lesson_step) },
+            before: None,
+            was_open: lesson > 0,
+            is_going_back: false,
             requests,
         }
     }
@@ -73,6 +82,42 @@ impl OpenLesson {
         self.open(number, step);
         self.set_up = (number, step);
         self.is_answer_open = false;
+    }
+
+    /// Whether a lesson was opened, and none before it, since [`Self::follow`] was called last.
+    pub(in crate::app) fn is_opening(&self) -> bool {
+        self.number > 0 && !self.was_open
+    }
+
+    /// Keeps what is `shown` when a lesson is opened. Returns whether the lesson was closed since the last call, so that
+    /// its settings are still there and those from before can come back.
+    pub(in crate::app) fn follow(&mut self, shown: Option<ViewState>) -> bool {
+        if let Some(mut before) = shown.filter(|_| self.is_opening()) {
+            before.view = ViewConfig { lesson: 0, lesson_step: 1, play: false, ..before.view };
+            self.before = Some(Box::new(before));
+        }
+        let is_open = self.number > 0;
+        let was_open = std::mem::replace(&mut self.was_open, is_open);
+        was_open && !is_open && self.before.is_some()
+    }
+
+    /// Whether what was shown before the lessons can come back.
+    pub(in crate::app) fn has_before(&self) -> bool {
+        self.before.is_some()
+    }
+
+    /// Asks for what was shown before the lessons.
+    pub fn go_back(&mut self) {
+        self.is_going_back = true;
+    }
+
+    /// What was shown before the lessons, once it was asked for. The lesson is closed.
+    pub(in crate::app) fn leave(&mut self) -> Option<ViewState> {
+        let is_asked = std::mem::take(&mut self.is_going_back);
+        let before = self.before.take_if(|_| is_asked)?;
+        self.go_to(0, 1);
+        self.was_open = false;
+        Some(*before)
     }
 
     /// Notes that the open lesson was read to its end, and opens the next one or the closing words.
