@@ -14,6 +14,11 @@ use crate::{
 const NUM_ARROWS: usize = 19;
 /// The side of the picture of one step, as a fraction of the plane's side, and its maximum in points.
 const STEP_SIDE: (f32, f32) = (0.42, 190.0);
+/// The gap between that picture and the plane's edges, and the height of a caption at an edge.
+const CORNER_GAP: f32 = 6.0;
+const CAPTION: f32 = 22.0;
+/// The number of places along each side of a corner whose energies are compared.
+const NUM_LOOKS: usize = 12;
 /// The maximum distance at which anything is drawn, in points.
 const FAR: f32 = 2000.0;
 
@@ -116,11 +121,35 @@ fn arrow(painter: &Painter, from: Pos2, to: Pos2, stroke: Stroke) {
     }
 }
 
+/// The corner of the plane for a picture with this side: the one that hides the highest energies, so that no valley is
+/// under it. Of equal corners, it is the one at the bottom right.
+fn free_corner(place: PlaneOnScreen, side: f32, energy_at: impl Fn([f32; 2]) -> f32) -> Rect {
+    let room = Rect::from_min_max(
+        place.rect.min + vec2(CORNER_GAP, CAPTION),
+        place.rect.max - vec2(CORNER_GAP, CORNER_GAP),
+    );
+    let over_caption = vec2(0.0, CAPTION - CORNER_GAP);
+    let square = |at: Pos2| Rect::from_min_size(at, Vec2::splat(side));
+    let corners = [
+        square(room.left_top()),
+        square(room.right_top() - vec2(side, 0.0)),
+        square(room.left_bottom() - vec2(0.0, side) - over_caption),
+        square(room.right_bottom() - vec2(side, side)),
+    ];
+    let lowest = |corner: &Rect| {
+        let at = |nth: usize| nth as f32 / (NUM_LOOKS - 1) as f32;
+        let places = (0..NUM_LOOKS * NUM_LOOKS)
+            .map(|nth| corner.lerp_inside(vec2(at(nth % NUM_LOOKS), at(nth / NUM_LOOKS))));
+        places.map(|place_of| energy_at(place.of_screen(place_of))).fold(f32::INFINITY, f32::min)
+    };
+    let best = corners.into_iter().max_by(|a, b| lowest(a).total_cmp(&lowest(b)));
+    best.unwrap_or(corners[3])
+}
+
 /// Draws the last step of one chain, enlarged, in a corner.
-pub(super) fn step(painter: &Painter, place: PlaneOnScreen, step: &LabMove) {
+pub(super) fn step(painter: &Painter, place: PlaneOnScreen, record: &LabRecord, step: &LabMove) {
     let side = (STEP_SIDE.0 * place.rect.width()).min(STEP_SIDE.1);
-    let corner = place.rect.right_bottom() - vec2(side + 6.0, side + 6.0);
-    let rect = Rect::from_min_size(corner, Vec2::splat(side));
+    let rect = free_corner(place, side, |at| record.energy_at(at).unwrap_or(f32::INFINITY));
     painter.rect_filled(rect, 4.0, Color32::from_black_alpha(215));
     painter.rect_stroke(
         rect,
@@ -192,5 +221,26 @@ pub(super) fn step(painter: &Painter, place: PlaneOnScreen, step: &LabMove) {
         inner.line_segment([pos2(x, y), pos2(x + 10.0, y)], Stroke::new(2.0, color));
         caption(&inner, pos2(x + 14.0, y), Align2::LEFT_CENTER, text);
         x += 24.0 + 5.6 * text.chars().count() as f32;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_picture_of_a_step_hides_no_valley() {
+        let place =
+            PlaneOnScreen { rect: Rect::from_min_size(pos2(30.0, 50.0), Vec2::splat(400.0)) };
+        for (valley, is_free) in
+            [([0.8, -0.8], false), ([0.8, 0.8], true), ([-0.8, -0.8], true), ([-0.8, 0.8], true)]
+        {
+            let energy = |at: [f32; 2]| (at[0] - valley[0]).hypot(at[1] - valley[1]).min(0.4);
+            let corner = free_corner(place, 170.0, energy);
+            assert!(place.rect.contains_rect(corner));
+            assert!(!corner.contains(place.to_screen(valley)), "{valley:?}: {corner:?}");
+            let is_at_bottom_right = corner.right_bottom() == place.rect.max - vec2(6.0, 6.0);
+            assert_eq!(is_at_bottom_right, is_free, "{valley:?}: {corner:?}");
+        }
     }
 }

@@ -64,7 +64,7 @@ impl Plane<'_> {
         let rect = Rect::from_min_size(all.left_top() + vec2(0.0, MARGINAL), Vec2::splat(side));
         let place = PlaneOnScreen { rect };
         response.widget_info(|| {
-            let text = format!("Energy and chains of rule {}", self.lane + 1);
+            let text = format!("Energy and chains of lane {}", self.lane + 1);
             egui::WidgetInfo::labeled(egui::Role::Button, true, text)
         });
         let painter = ui.painter_at(all);
@@ -99,7 +99,7 @@ impl Plane<'_> {
         if let Some(step) = lane.now.as_ref().and_then(|now| now.tracked)
             && self.record.tracked == Some(step.chain)
         {
-            arrows::step(&inside, place, &step);
+            arrows::step(&inside, place, self.record, &step);
         }
         self.hover(ui, &response, place);
         self.touch(&response, place, lane)
