@@ -47,9 +47,9 @@ impl App {
         if self.viewer().shows_plane() {
             let record = &self.viewer().lab.record;
             parts.push(format!("Step {}.", record.step));
-            for (rule, distance) in record.total_variations().into_iter().enumerate() {
+            for (lane, distance) in record.total_variations().into_iter().enumerate() {
                 let Some(distance) = distance else { continue };
-                parts.push(format!("Rule {}: total variation {distance:.2}.", rule + 1));
+                parts.push(format!("Lane {}: total variation {distance:.2}.", lane + 1));
             }
         } else if session.tab != Tab::Train {
             parts.extend(self.verdict());

@@ -14,6 +14,9 @@ const MORE: u64 = 100;
 const LEAST_FLAT: u64 = 10;
 /// In less width, the text needs the space of the second button. The Plots tab leads to the same place.
 const BOTH_BUTTONS: f32 = 440.0;
+/// Why fewer chains than at their start may show the class of their row.
+const MAY_CHANGE: &str = "These chains lower the energy of p(x), which holds all classes. So a chain may turn into another \
+                          class while its energy falls. To keep it in its row's class, steer it towards that class.";
 /// What is between the parts of a verdict.
 const SEPARATOR: &str = " · ";
 /// The text of the second button.
@@ -70,7 +73,7 @@ impl Verdict {
     pub(super) fn ui(&mut self, ui: &mut Ui, run: &mut RunState) -> Option<Question> {
         let lines = self.lines(run);
         if size_class::is_small(ui.ctx()) {
-            text(ui, &lines);
+            text(ui, run, &lines);
             return None;
         }
         let is_over = !run.is_playing() && run.last_step() >= run.settings.num_steps as u64;
@@ -88,7 +91,7 @@ impl Verdict {
                 if more.on_disabled_hover_text("The run is not over yet.").clicked() {
                     run.play_on(MORE);
                 }
-                ui.with_layout(Layout::left_to_right(Align::Center), |ui| text(ui, &lines));
+                ui.with_layout(Layout::left_to_right(Align::Center), |ui| text(ui, run, &lines));
             });
         });
         question
@@ -168,7 +171,7 @@ fn beginning(lane: usize, num_lanes: usize, step: u64) -> String {
 }
 
 /// Draws each line in at most two rows.
-fn text(ui: &mut Ui, lines: &[String]) {
+fn text(ui: &mut Ui, run: &RunState, lines: &[String]) {
     ui.vertical(|ui| {
         ui.spacing_mut().item_spacing.y = ROW_GAP;
         for (lane, line) in lines.iter().enumerate() {
@@ -179,7 +182,9 @@ fn text(ui: &mut Ui, lines: &[String]) {
             let font = TextStyle::Body.resolve(ui.style());
             let mut job = LayoutJob::simple(line.clone(), font, color, ui.available_width());
             job.wrap.max_rows = MAX_ROWS;
-            ui.add(Label::new(job)).on_hover_text(line);
+            let is_steered = run.lanes.get(lane).is_none_or(|lane| lane.is_conditional);
+            let hover = if is_steered { line.clone() } else { format!("{line}\n\n{MAY_CHANGE}") };
+            ui.add(Label::new(job)).on_hover_text(hover);
         }
     });
 }

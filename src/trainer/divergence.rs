@@ -38,7 +38,7 @@ pub(super) fn check(
         ("energy_data", report.terms.energy_data, bounds.max_abs_energy),
         ("energy_model", report.terms.energy_model, bounds.max_abs_energy),
         ("the smoothed gap d", smoothed_gap, bounds.max_abs_gap),
-        ("the gradient norm r", report.gradient_norm, bounds.max_gradient_norm),
+        ("the gradient norm", report.gradient_norm, bounds.max_gradient_norm),
         ("the clamp rate", report.clamp_rate, bounds.max_clamp_rate),
     ];
     for (what, value, bound) in watched {

@@ -210,7 +210,7 @@ fn a_real_run_makes_a_report() {
         "Training of run",
         "Test accuracy",
         "Energy gap d",
-        "Gradient norm r",
+        "Gradient norm of the chains",
         "All runs have the same settings",
     ] {
         assert!(page.contains(words), "{words}");

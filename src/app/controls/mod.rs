@@ -6,7 +6,10 @@ use egui::{ComboBox, RichText, Slider, SliderClamping, Ui};
 
 use super::{compare::COMPARISONS, contrast, fit::fit, state::RunState, theme};
 use crate::{
-    config::{Field, LaneConfig, MAX_LANES, Norm, SamplerKind, StepSchedule, Tab, ViewStart},
+    config::{
+        Field, LaneConfig, MAX_LANES, Norm, SamplerConfig, SamplerKind, StepSchedule, Tab,
+        ViewStart,
+    },
     worker::ModelInfo,
 };
 pub(super) use target::RuleTarget;
@@ -255,6 +258,9 @@ pub(super) fn rule(ui: &mut Ui, lane: &mut LaneConfig, target: &RuleTarget<'_>, 
             ),
         );
     }
+    if matches!(target, RuleTarget::Model(..)) {
+        schedule(ui, sampler, target, index);
+    }
     number(
         ui,
         &mut sampler.noise_std,
@@ -319,14 +325,14 @@ pub(super) fn rule(ui: &mut Ui, lane: &mut LaneConfig, target: &RuleTarget<'_>, 
     });
 }
 
-/// Draws the settings that are seldom changed.
-fn more(ui: &mut Ui, lane: &mut LaneConfig, target: &RuleTarget<'_>, index: usize) {
-    let kind = lane.sampler.kind;
+/// Draws the choice of how the step size changes along a run.
+fn schedule(ui: &mut Ui, sampler: &mut SamplerConfig, target: &RuleTarget<'_>, index: usize) {
+    let kind = sampler.kind;
     choose(
         ui,
         "α schedule",
         ("schedule", index),
-        &mut lane.sampler.step_schedule,
+        &mut sampler.step_schedule,
         StepSchedule::ALL,
         schedule_name,
         |schedule| match (kind, schedule) {
@@ -338,6 +344,14 @@ fn more(ui: &mut Ui, lane: &mut LaneConfig, target: &RuleTarget<'_>, index: usiz
             _ => None,
         },
     );
+}
+
+/// Draws the settings that are seldom changed.
+fn more(ui: &mut Ui, lane: &mut LaneConfig, target: &RuleTarget<'_>, index: usize) {
+    let kind = lane.sampler.kind;
+    if matches!(target, RuleTarget::Lab { .. }) {
+        schedule(ui, &mut lane.sampler, target, index);
+    }
     let can_split = kind == SamplerKind::Pyld;
     let num_pieces = target.num_pieces().max(1);
     // Its name is too long to stand beside it.

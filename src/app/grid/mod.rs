@@ -254,7 +254,7 @@ fn mark(image: Rect, shapes: &mut Vec<Shape>) {
     let at = |x: f32, y: f32| corner + vec2(x, y) * size;
     let tick = vec![at(0.18, 0.5), at(0.42, 0.78), at(0.84, 0.22)];
     let ground = Rect::from_min_max(corner, image.max);
-    shapes.push(Shape::rect_filled(ground, size / 4.0, Color32::from_black_alpha(150)));
+    shapes.push(Shape::rect_filled(ground, size / 4.0, Color32::from_black_alpha(220)));
     shapes.push(Shape::line(tick, Stroke::new(fit(size / 7.0, 1.0, 2.0), Color32::WHITE)));
 }
 

@@ -178,7 +178,9 @@ fn learning(ui: &mut Ui, lab: &mut Lab) {
         }
         ui.weak(format!("step {step}"));
     });
-    ui.weak("Coloured dots: data. Dark crosses: replay buffer. White: chains of the rule below.");
+    ui.weak(
+        "Coloured dots: data. Dark crosses: replay buffer. White: chains of the sampler below.",
+    );
 }
 
 /// Draws the number of chains, and the choice of their starts.
@@ -216,8 +218,8 @@ fn rules(ui: &mut Ui, lab: &mut Lab) {
         if count > 1 {
             ui.horizontal(|ui| {
                 let color = theme::LANES[index % theme::LANES.len()];
-                ui.label(RichText::new(format!("Rule {}", index + 1)).color(color).strong());
-                if ui.small_button("Remove").clicked() {
+                ui.label(RichText::new(format!("Lane {}", index + 1)).color(color).strong());
+                if ui.small_button(format!("Remove lane {}", index + 1)).clicked() {
                     removed = Some(index);
                 }
             });
@@ -233,12 +235,12 @@ fn rules(ui: &mut Ui, lab: &mut Lab) {
     ui.horizontal_wrapped(|ui| {
         let add =
             ui.add_enabled(count < MAX_RULES, egui::Button::new("Compare with another sampler"));
-        if add.on_hover_text("Add another rule with the same noise, to compare them.").clicked()
+        if add.on_hover_text("Add a second lane of chains with the same starts and noise, to compare its sampler.").clicked()
             && let Some(last) = rules.last().cloned()
         {
             rules.push(last);
         }
-        if ui.button("Reset").on_hover_text("One rule, with the default settings.").clicked() {
+        if ui.button("Reset").on_hover_text("One lane, with the default sampler.").clicked() {
             *rules = vec![default_rule()];
         }
     });

@@ -216,11 +216,11 @@ fn planes(ui: &mut Ui, lab: &mut Lab, state: &mut LabView) {
     }
 }
 
-/// Draws the warnings, one line per rule.
+/// Draws the warnings, one line per lane.
 fn warnings(ui: &mut Ui, lab: &Lab) {
     let count = lab.record.lanes.len();
     for (index, lane) in lab.record.lanes.iter().enumerate() {
-        let who = if count > 1 { format!("Rule {}: ", index + 1) } else { String::new() };
+        let who = if count > 1 { format!("Lane {}: ", index + 1) } else { String::new() };
         let (lost, all) = (lane.num_lost(), lane.labels.len());
         let text = if lane.is_exploded() {
             format!("⚠ {who}the chains exploded; {lost} of {all} have left the plane.")

@@ -54,10 +54,10 @@ const PLOTS: [CurvePlot; 4] = [
         shown: Some((0.0, 0.0)),
     },
     CurvePlot {
-        title: "Gradient norm r",
+        title: "Gradient norm of the chains",
         explanation: "How steep the energy is along the chains. It should settle.",
         y_label: "energy per unit of x",
-        curves: &[Curve { name: "gradient norm r", value: |point| point.gradient_norm }],
+        curves: &[Curve { name: "gradient norm", value: |point| point.gradient_norm }],
         shown: None,
     },
     CurvePlot {
