@@ -79,13 +79,6 @@ pub(super) fn unknown_key(key: &str) -> ConfigError {
             "`{section}` is a section, not a key; set its keys, as in {section}.{example}"
         ));
     }
-    // The name that PyTorch gives it; a person who trains on several devices asks for it.
-    if key.rsplit('.').next().is_some_and(|name| ["sync_batch_norm", "sync_bn"].contains(&name)) {
-        return ConfigError::Invalid(format!(
-            "there is no `{key}`: on several ranks, batch norm takes its statistics from the images of each rank, because every \
-             layer of every chain step would have to wait for all ranks. model.norm = group or frozen does not depend on the batch"
-        ));
-    }
     ConfigError::UnknownKey { nearest: nearest_key(key, &all_keys()), key: key.to_string() }
 }
 
@@ -149,17 +142,4 @@ pub(super) fn all_keys() -> Vec<String> {
         fields.iter().map(move |field| format!("{section}.{}", field.name))
     });
     std::iter::once("seed".to_string()).chain(keys).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn synchronised_batch_norm_is_refused_with_what_would_do() {
-        for key in ["model.sync_batch_norm", "sync_bn"] {
-            let said = unknown_key(key).to_string();
-            assert!(said.contains("model.norm = group"), "{said}");
-        }
-    }
 }

@@ -239,6 +239,7 @@ impl RunConfig {
     /// The first key that is out of range or too long; or keys that are not compatible, with settings that are.
     pub fn validate(&self) -> Result<(), ConfigError> {
         self.check_keys()?;
+        self.check_norm()?;
         self.check_adversary()?;
         self.check_stages()?;
         self.check_mala()
@@ -271,6 +272,19 @@ impl RunConfig {
         training.check("training.")?;
         divergence.check("divergence.")?;
         eval.check("eval.")
+    }
+
+    /// Checks that there are statistics of batch norm for the ranks to share.
+    fn check_norm(&self) -> Result<(), ConfigError> {
+        let ModelConfig { norm, sync_batch_norm, .. } = &self.model;
+        if !sync_batch_norm || matches!(norm, Norm::Batch | Norm::Frozen) {
+            return Ok(());
+        }
+        Err(ConfigError::Invalid(
+            "model.sync_batch_norm shares the statistics of batch norm between ranks, and there are none: set model.norm = batch, \
+             or model.sync_batch_norm = false"
+                .into(),
+        ))
     }
 
     /// Checks that the radius of adversarial training and the terms that need it are set together.

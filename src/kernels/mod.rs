@@ -25,7 +25,10 @@ pub use layers::{
     reference_head_logits,
 };
 #[cfg(not(target_arch = "wasm32"))]
-pub use layers::{BlockOptions, Features, NormConv, norm_block, tuner};
+pub use layers::{
+    BatchSharers, BlockOptions, Features, NormConv, is_batch_shared, norm_block, tuner,
+    with_shared_batch,
+};
 pub(crate) use ops::index_tensor;
 pub use ops::{
     ClassGaussians, Proposals, adapter_of, chain_summary, class_center_start, mala_accept,

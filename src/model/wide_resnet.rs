@@ -14,7 +14,7 @@ use super::{
 use super::{NEGATIVE_SLOPE, layers::update_statistics};
 use crate::kernels::Pooling;
 #[cfg(not(target_arch = "wasm32"))]
-use crate::kernels::{BlockOptions, Features, norm_block};
+use crate::kernels::{BlockOptions, Features, is_batch_shared, norm_block};
 
 /// A WideResNet: a first 3×3 convolution to 16 channels, three stages of n = (depth - 4) / 6 pre-activation blocks
 /// with 16, 32 and 64 times `width` channels (stride 1, 2, 2), then norm, activation, pooling and a linear map.
@@ -117,7 +117,8 @@ impl WideResNet {
     #[cfg(not(target_arch = "wasm32"))]
     fn fused(&self, blocks: &[Block], x: &Tensor<4>) -> Option<Features> {
         let mixes_images = self.norm.as_ref().is_some_and(NormLayer::mixes_images);
-        let features = (mixes_images && Features::can_be(x)).then(|| Features::new(x.clone()));
+        let can_be = mixes_images && !is_batch_shared() && Features::can_be(x);
+        let features = can_be.then(|| Features::new(x.clone()));
         blocks.iter().try_fold(features?, |features, block| block.fused(features))
     }
 

@@ -41,7 +41,7 @@ pub enum PictureError {
     #[error("{0} is not a picture: PNG, JPEG, GIF, WebP and BMP are read")]
     Unknown(String),
     /// The picture has a known format that jempp does not read.
-    #[error("{path} is a `{format}` picture, which jempp does not read: save it as PNG or JPEG")]
+    #[error("{path} has the format {format}, which jempp does not read: save it as PNG or JPEG")]
     Format {
         /// The path of the file.
         path: String,

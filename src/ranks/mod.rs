@@ -166,7 +166,7 @@ impl Ranks {
     }
 
     /// A rank in words: its number, and its computer if there are several.
-    fn place(&self, rank: usize) -> String {
+    pub(crate) fn place(&self, rank: usize) -> String {
         let known = self.0.as_ref().and_then(|group| group.places.get());
         match known.and_then(|places| places.get(rank)) {
             Some(place) => place.clone(),

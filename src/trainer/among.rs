@@ -7,6 +7,8 @@
 //! 3. The numbers of the report, and the chains after their last step, which every rank writes to its replay buffer.
 //! 4. Now and then a hash of the weights, which must be the same on all ranks.
 //!
+//! With `model.sync_batch_norm`, the layers of batch norm exchange values too, in the passes before 1 and 2.
+//!
 //! Random numbers are drawn for the whole batch, each rank uses those of its rows. So a run with n ranks is that of one
 //! process, up to rounding, and resumes with any number of ranks.
 
@@ -22,6 +24,7 @@ use super::{
     Trainer,
     loss::Loss,
     parts::leaf,
+    shared_batch::SharedBatch,
     step::{Chains, StepError, Stepped, Updated},
 };
 use crate::{
@@ -99,7 +102,18 @@ impl Trainer {
         network: &Network,
         may_stop: bool,
     ) -> Result<Option<(Objective, GradientsParams)>, StepError> {
-        let sides = loss.forward(network);
+        let batch = SharedBatch::of(self, network.mixes_images());
+        let mut may_stop = may_stop;
+        if batch.is_shared() && std::mem::take(&mut may_stop) {
+            // A rank that stops does no pass, so that all must know before the first of them.
+            let flag = if self.ranks.is_stopping() { 1.0 } else { 0.0 };
+            let all = self.ranks.gather(Ok::<_, ReadError>(vec![flag]))?;
+            if all.iter().any(|values| values[0] != 0.0) {
+                self.ranks.set_stopping();
+                return Ok(None);
+            }
+        }
+        let sides = batch.pass(|| loss.forward(network))?;
         let factor = loss.inputs.probes.as_ref().map(|probes| probes.factor.clone());
         let own: Vec<Tensor<2>> = sides.iter().map(|side| side.logits.clone()).collect();
         let (shapes, has_factor): (Vec<[usize; 2]>, _) =
@@ -137,7 +151,8 @@ impl Trainer {
         let objective = loss.objective_of(&logits, factor);
         let of_logits = objective.loss.backward();
         let rows = self.ranks.rows(shapes[0][0] * size);
-        let gradients = loss.backward(network, sides, &logits, &of_logits, Some(rows));
+        let back = || loss.backward(network, sides, &logits, &of_logits, Some(rows));
+        let gradients = batch.pass(back)?;
         Ok(Some((objective, gradients)))
     }
 

@@ -6,6 +6,7 @@ mod loss;
 mod near_data;
 mod parts;
 mod recovery;
+mod shared_batch;
 mod step;
 
 use std::ops::ControlFlow;

@@ -266,12 +266,18 @@ fn fingerprint(set: &Dataset) -> String {
 /// A note if batch norm takes its statistics from the images of each rank.
 fn norm_of_ranks(config: &RunConfig, ranks: &Ranks) -> Option<String> {
     let share = config.data.batch_size / ranks.size();
-    (!ranks.is_alone() && has_batch_norm(config)).then(|| {
-        format!(
-            "batch norm takes its statistics from the {share} images or chains of each rank instead of {}, so the run \
-             depends on the number of ranks; model.norm = group would not",
+    (!ranks.is_alone() && has_batch_norm(config)).then(|| match config.model.sync_batch_norm {
+        true => format!(
+            "batch norm takes the statistics of chains from the {share} of each rank, so the run depends on the number of \
+             ranks; those of an update are of all {} images",
             config.data.batch_size
-        )
+        ),
+        false => format!(
+            "batch norm takes its statistics from the {share} images or chains of each rank instead of {}, so the run \
+             depends on the number of ranks; model.sync_batch_norm = true shares those of an update, and model.norm = group \
+             has none",
+            config.data.batch_size
+        ),
     })
 }
 

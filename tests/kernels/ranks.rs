@@ -187,14 +187,43 @@ fn batch_norm_takes_the_statistics_of_each_rank_and_all_keep_their_mean() {
     assert_ne!(all[0].reports[0].loss, alone.reports[0].loss);
 }
 
+/// Batch norm whose statistics in an update are those of all ranks.
+const SHARED_NORM: [&str; 3] =
+    ["model.arch=wrn-10-1", "model.norm=batch", "model.sync_batch_norm=true"];
+
+#[test]
+fn shared_statistics_of_batch_norm_do_not_depend_on_the_number_of_ranks() {
+    // Chains keep the statistics of their rank, so here are none.
+    let changes = [&SHARED_NORM[..], &["objective.p_x_weight=0"]].concat();
+    assert_independent_of_ranks(&changes);
+    let sam = [&changes[..], &["optimizer.sam_radius=0.05"]].concat();
+    assert_independent_of_ranks(&sam);
+}
+
+#[test]
+fn with_chains_all_ranks_share_the_statistics_of_the_update() {
+    let config = smooth(&SHARED_NORM);
+    let all = trained(2, &config, &device::cpu(), 5);
+    assert_eq!(all[0].weights, all[1].weights);
+    let own = with(&config, &["model.sync_batch_norm=false"]);
+    assert_ne!(trained(2, &own, &device::cpu(), 5)[0].weights, all[0].weights);
+    let in_parts = with(&config, &["data.micro_batch=2"]);
+    let all = trained(2, &in_parts, &device::cpu(), 3);
+    assert_eq!(all[0].weights, all[1].weights);
+}
+
 #[test]
 fn ranks_may_share_a_gpu() {
     let Some(gpu) = gpu() else { return };
-    let config = smooth(&["model.arch=cnn-tiny", "sampler.num_steps=2"]);
-    let alone = &trained(1, &config, &gpu, 3)[0];
-    let all = trained(2, &config, &gpu, 3);
-    assert_close(&all[0], alone, "on a GPU");
-    assert_eq!(all[1].weights, all[0].weights);
+    let plain = ["model.arch=cnn-tiny", "sampler.num_steps=2"];
+    let normed = [&SHARED_NORM[..], &["objective.p_x_weight=0"]].concat();
+    for changes in [&plain[..], &normed] {
+        let config = smooth(changes);
+        let alone = &trained(1, &config, &gpu, 3)[0];
+        let all = trained(2, &config, &gpu, 3);
+        assert_close(&all[0], alone, &format!("{changes:?} on a GPU"));
+        assert_eq!(all[1].weights, all[0].weights);
+    }
 }
 
 #[test]
@@ -222,8 +251,13 @@ fn a_divergence_of_any_rank_is_that_of_all() {
 
 #[test]
 fn one_rank_that_is_asked_to_stop_stops_all() {
+    assert_stops_all(&smooth(&[]));
+    assert_stops_all(&smooth(&SHARED_NORM));
+}
+
+fn assert_stops_all(config: &RunConfig) {
     let steps = on_ranks(2, |ranks| {
-        let made = Trainer::new_among(smooth(&[]), tiny_dataset(32), &device::cpu(), &ranks);
+        let made = Trainer::new_among(config.clone(), tiny_dataset(32), &device::cpu(), &ranks);
         let mut trainer = made.unwrap();
         if ranks.follows() {
             let num_asked = std::cell::Cell::new(0);
@@ -308,9 +342,14 @@ fn ranks_with_different_weights_part() {
 
 #[test]
 fn a_rank_that_is_gone_ends_the_run() {
+    assert_ends_without_one(&smooth(&[]));
+    assert_ends_without_one(&smooth(&SHARED_NORM));
+}
+
+fn assert_ends_without_one(config: &RunConfig) {
     let ends = on_ranks(3, |ranks| {
         let made = Trainer::new_among(
-            with(&smooth(&[]), &["data.batch_size=9"]),
+            with(config, &["data.batch_size=9"]),
             tiny_dataset(32),
             &device::cpu(),
             &ranks,

@@ -171,9 +171,10 @@ pub(super) fn ui(ui: &mut Ui, training: &Training, can_save: bool, setup: &mut T
         let start = Button::new(RichText::new("▶ Start").strong());
         let start =
             ui.add_enabled(can_start, start).on_hover_text("Train a new model in this folder.");
-        let start = start.on_disabled_hover_text(match is_running {
-            true => "A run is active: pause it first.",
-            false => "Waiting for the worker, or a field is invalid.",
+        let start = start.on_disabled_hover_text(match &problem {
+            _ if is_running => "A run is active: pause it first.",
+            Some(problem) => problem.as_str(),
+            None => "The run is being started.",
         });
         if start.clicked() {
             setup.start(ui, training);

@@ -39,21 +39,22 @@ impl Files {
         let mut found = search.found;
         found.all.sort_by(|a, b| a.name.cmp(&b.name));
         found.folders.sort();
-        let links = |count| counted(count, "link", "links");
         for (count, what) in [
             (search.num_hidden, counted(search.num_hidden, "hidden file", "hidden files")),
             (
                 search.num_leading_out,
-                format!(
-                    "{} that lead out of the folder (copy the files to use them)",
-                    links(search.num_leading_out)
+                counted(
+                    search.num_leading_out,
+                    "link that leads out of the folder (copy its file to use it)",
+                    "links that lead out of the folder (copy the files to use them)",
                 ),
             ),
             (
                 search.num_broken_links,
-                format!(
-                    "{} that lead nowhere, or to a folder that is read already",
-                    links(search.num_broken_links)
+                counted(
+                    search.num_broken_links,
+                    "link that leads nowhere, or to a folder that is read already",
+                    "links that lead nowhere, or to a folder that is read already",
                 ),
             ),
             (

@@ -22,10 +22,17 @@ use burn_flex::FlexTensor;
 use burn_wgpu::{CubeBackend, CubeTensor, into_contiguous};
 use jempp_cpu::layers::norm::{self, Affine};
 
+#[cfg(not(target_arch = "wasm32"))]
+use super::shared_norm::Sharing;
 use super::{
     cube_norm,
     flex::{tensor, values},
 };
+
+/// In a browser, no batch is shared.
+#[cfg(target_arch = "wasm32")]
+#[derive(Clone, Debug)]
+enum Sharing {}
 
 /// `(x - mean) / √(variance + epsilon) · gamma + beta`, with the mean and the (biased) variance of each
 /// channel over the batch and all positions. Also returns, for each channel, the mean, the scale
@@ -44,6 +51,10 @@ pub fn batch_norm(
     if x.dtype() != DType::F32 {
         return reference_batch_norm(x, gamma, beta, epsilon);
     }
+    #[cfg(not(target_arch = "wasm32"))]
+    if let Some((table, sharing)) = Sharing::begin(&x, &gamma, &beta, epsilon) {
+        return normalised_as(x, table, gamma, beta, epsilon, Some(sharing));
+    }
     let table = <Dispatch as NormBackend>::jempp_norm_table(
         x.clone().into_dispatch(),
         gamma.clone().into_dispatch(),
@@ -61,12 +72,24 @@ pub(super) fn normalised(
     beta: Tensor<1>,
     epsilon: f64,
 ) -> (Tensor<4>, Tensor<2>) {
+    normalised_as(x, table, gamma, beta, epsilon, None)
+}
+
+fn normalised_as(
+    x: Tensor<4>,
+    table: Tensor<2>,
+    gamma: Tensor<1>,
+    beta: Tensor<1>,
+    epsilon: f64,
+    sharing: Option<Sharing>,
+) -> (Tensor<4>, Tensor<2>) {
     let y = <Dispatch as NormBackend>::jempp_batch_norm(
         x.into_dispatch(),
         table.clone().into_dispatch(),
         gamma.into_dispatch(),
         beta.into_dispatch(),
         epsilon,
+        sharing,
     );
     (Tensor::from_dispatch(y), table)
 }
@@ -86,7 +109,7 @@ pub fn reference_batch_norm(
 }
 
 /// The forward and backward passes of batch norm on a backend; all tensors are f32.
-trait NormPasses: Backend {
+pub(super) trait NormPasses: Backend {
     /// Mean, scale, shift and variance of each channel.
     fn table(
         x: FloatTensor<Self>,
@@ -103,26 +126,28 @@ trait NormPasses: Backend {
 
 /// The saved state for the backward pass.
 #[derive(Debug)]
-struct Kept<B: Backend> {
-    x: FloatTensor<B>,
+pub(super) struct Kept<B: Backend> {
+    pub(super) x: FloatTensor<B>,
     table: FloatTensor<B>,
-    epsilon: f64,
+    pub(super) epsilon: f64,
+    sharing: Option<Sharing>,
 }
 
 impl<B: Backend> Clone for Kept<B> {
     fn clone(&self) -> Self {
-        Self { x: self.x.clone(), table: self.table.clone(), epsilon: self.epsilon }
+        let (x, table) = (self.x.clone(), self.table.clone());
+        Self { x, table, epsilon: self.epsilon, sharing: self.sharing.clone() }
     }
 }
 
 /// Mean, scale, shift and variance of each channel.
-fn rows(table: &[f32]) -> [&[f32]; 4] {
+pub(super) fn rows(table: &[f32]) -> [&[f32]; 4] {
     let mut rows = table.chunks_exact(table.len() / 4);
     std::array::from_fn(|_| rows.next().unwrap_or_default())
 }
 
 /// 1/√(variance + epsilon).
-fn inverse_std(variance: f32, epsilon: f64) -> f64 {
+pub(super) fn inverse_std(variance: f32, epsilon: f64) -> f64 {
     (f64::from(variance) + epsilon).sqrt().recip()
 }
 
@@ -203,6 +228,7 @@ trait NormBackend: Backend {
         gamma: FloatTensor<Self>,
         beta: FloatTensor<Self>,
         epsilon: f64,
+        sharing: Option<Sharing>,
     ) -> FloatTensor<Self>;
 }
 
@@ -225,6 +251,7 @@ macro_rules! forward_only {
                 _gamma: FloatTensor<Self>,
                 _beta: FloatTensor<Self>,
                 _epsilon: f64,
+                _sharing: Option<Sharing>,
             ) -> FloatTensor<Self> {
                 Self::normalise(x, table)
             }
@@ -249,6 +276,12 @@ impl<B: NormPasses> Backward<B, 3> for NormBackward {
         _checkpointer: &mut Checkpointer,
     ) {
         let gradient = grads.consume::<B>(&ops.node);
+        #[cfg(not(target_arch = "wasm32"))]
+        let gradients = match ops.state.sharing.clone() {
+            Some(sharing) => sharing.gradients(ops.state, gradient),
+            None => B::gradients(ops.state, gradient),
+        };
+        #[cfg(target_arch = "wasm32")]
         let gradients = B::gradients(ops.state, gradient);
         for (node, gradient) in ops.parents.into_iter().zip(gradients) {
             if let Some(node) = node {
@@ -276,12 +309,13 @@ impl<B: NormPasses, C: CheckpointStrategy> NormBackend for Autodiff<B, C> {
         gamma: FloatTensor<Self>,
         beta: FloatTensor<Self>,
         epsilon: f64,
+        sharing: Option<Sharing>,
     ) -> FloatTensor<Self> {
         let nodes = [x.node(), gamma.node(), beta.node()];
         let [x, table] = [x, table].map(|tensor| tensor.into_primitive());
         match NormBackward.prepare::<C>(nodes).compute_bound().stateful() {
             OpsKind::Tracked(prep) => {
-                let kept = Kept { x: x.clone(), table: table.clone(), epsilon };
+                let kept = Kept { x: x.clone(), table: table.clone(), epsilon, sharing };
                 prep.finish(kept, B::normalise(x, table))
             }
             OpsKind::UnTracked(prep) => prep.finish(B::normalise(x, table)),

@@ -17,6 +17,8 @@ mod cube;
 mod cube_norm;
 mod flex;
 #[cfg(not(target_arch = "wasm32"))]
+mod shared_norm;
+#[cfg(not(target_arch = "wasm32"))]
 pub mod tuner;
 mod turned;
 mod variants;
@@ -36,6 +38,8 @@ pub use batch_norm::{batch_norm, reference_batch_norm};
 #[cfg(not(target_arch = "wasm32"))]
 pub use block::{BlockOptions, Features, NormConv, norm_block};
 pub use choice::{Adapter, candidates, choose, num_parts};
+#[cfg(not(target_arch = "wasm32"))]
+pub use shared_norm::{BatchSharers, is_batch_shared, with_shared_batch};
 pub use variants::{ConvPass, Surroundings, Tile, VARIANTS, Variant};
 
 /// The options of a convolution with an odd kernel k and padding k/2.

@@ -161,7 +161,7 @@ impl DrawPanel<'_> {
         let problem = match () {
             () if self.training.is_running => Some("Another run is active: stop it first.".into()),
             () if drawn.share_made().is_some() => Some("The pictures are being made.".into()),
-            () if view.asked_at.is_some() => Some("Waiting for the worker.".into()),
+            () if view.asked_at.is_some() => Some("The training is being started.".into()),
             () => drawn.set().problem(),
         };
         let text = RichText::new(if is_mine { "▶ Train again" } else { "▶ Train" }).strong();
