@@ -74,6 +74,7 @@
 //! * `config`: the configuration: every key with its default, range and help, and the presets
 //! * `diagnostics`: whether chains agree and how many independent draws they are worth
 //! * `numbers`: softmax, log-sum-exp and argmax of rows of numbers on the host
+//! * `counts`: counts in words
 //! * `shard`: the part of a job that one process does
 //! * `kernels`: the WGSL kernels, and one function for each that takes tensors
 //! * `streams`: every stream of random numbers, by its number

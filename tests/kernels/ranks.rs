@@ -196,7 +196,7 @@ fn shared_statistics_of_batch_norm_do_not_depend_on_the_number_of_ranks() {
     // Chains keep the statistics of their rank, so here are none.
     let changes = [&SHARED_NORM[..], &["objective.p_x_weight=0"]].concat();
     assert_independent_of_ranks(&changes);
-    let sam = [&changes[..], &["optimizer.sam_radius=0.05"]].concat();
+    let sam = [&changes[..], &["optimizer.sam_radius=0.5"]].concat();
     assert_independent_of_ranks(&sam);
 }
 

@@ -30,7 +30,6 @@ diagnostics = whether chains agree and how many independent draws they are worth
 numbers = softmax, log-sum-exp and argmax of rows of numbers on the host
     crates: std
 counts = counts in words
-    crates: std
 shard = the part of a job that one process does
     crates: serde std thiserror
 kernels = the WGSL kernels, and one function for each that takes tensors

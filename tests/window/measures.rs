@@ -117,7 +117,7 @@ fn each_valley_has_a_bar_with_the_share_that_it_should_have() {
 }
 
 #[test]
-fn two_rules_have_the_distance_between_them_as_a_plot() {
+fn two_lanes_have_the_distance_between_them_as_a_plot() {
     for size in [[1280.0, 800.0], [800.0, 600.0]] {
         let mut window = lab(size, 2, LabTarget::Gaussian, |_| (0.0, 0));
         let moved: Vec<f32> = inside().iter().map(|x| x + 0.3).collect();
@@ -126,7 +126,7 @@ fn two_rules_have_the_distance_between_them_as_a_plot() {
             say(&mut window, LabUpdate::Frame(LabFrame { step, lanes }));
         }
         window.click("Distance");
-        assert!(window.has("Distance between the rules: 0.424"), "{size:?}");
+        assert!(window.has("Distance between the lanes: 0.424"), "{size:?}");
         window.click("Energy");
         assert!(window.has("Mean energy"), "{size:?}");
     }

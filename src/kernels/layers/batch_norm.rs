@@ -4,7 +4,10 @@
 //! Ioffe & Szegedy, arXiv:1502.03167.
 
 #[cfg(not(target_arch = "wasm32"))]
-use burn::tensor::DType;
+use burn::{
+    backend::TensorMetadata,
+    tensor::{DType, TensorData},
+};
 use burn::{
     backend::{
         Autodiff, Backend, Dispatch, Flex,
@@ -27,6 +30,7 @@ use super::shared_norm::Sharing;
 use super::{
     cube_norm,
     flex::{tensor, values},
+    norm_table::{inverse_std, rows},
 };
 
 /// In a browser, no batch is shared.
@@ -109,7 +113,7 @@ pub fn reference_batch_norm(
 }
 
 /// The forward and backward passes of batch norm on a backend; all tensors are f32.
-pub(super) trait NormPasses: Backend {
+trait NormPasses: Backend {
     /// Mean, scale, shift and variance of each channel.
     fn table(
         x: FloatTensor<Self>,
@@ -126,10 +130,10 @@ pub(super) trait NormPasses: Backend {
 
 /// The saved state for the backward pass.
 #[derive(Debug)]
-pub(super) struct Kept<B: Backend> {
-    pub(super) x: FloatTensor<B>,
+struct Kept<B: Backend> {
+    x: FloatTensor<B>,
     table: FloatTensor<B>,
-    pub(super) epsilon: f64,
+    epsilon: f64,
     sharing: Option<Sharing>,
 }
 
@@ -138,17 +142,6 @@ impl<B: Backend> Clone for Kept<B> {
         let (x, table) = (self.x.clone(), self.table.clone());
         Self { x, table, epsilon: self.epsilon, sharing: self.sharing.clone() }
     }
-}
-
-/// Mean, scale, shift and variance of each channel.
-pub(super) fn rows(table: &[f32]) -> [&[f32]; 4] {
-    let mut rows = table.chunks_exact(table.len() / 4);
-    std::array::from_fn(|_| rows.next().unwrap_or_default())
-}
-
-/// 1/√(variance + epsilon).
-pub(super) fn inverse_std(variance: f32, epsilon: f64) -> f64 {
-    (f64::from(variance) + epsilon).sqrt().recip()
 }
 
 impl NormPasses for Flex {
@@ -278,7 +271,7 @@ impl<B: NormPasses> Backward<B, 3> for NormBackward {
         let gradient = grads.consume::<B>(&ops.node);
         #[cfg(not(target_arch = "wasm32"))]
         let gradients = match ops.state.sharing.clone() {
-            Some(sharing) => sharing.gradients(ops.state, gradient),
+            Some(sharing) => shared_gradients(sharing, ops.state, gradient),
             None => B::gradients(ops.state, gradient),
         };
         #[cfg(target_arch = "wasm32")]
@@ -289,6 +282,28 @@ impl<B: NormPasses> Backward<B, 3> for NormBackward {
             }
         }
     }
+}
+
+/// The gradients of [`NormPasses::gradients`] for a batch that several processes share: ∂L/∂x of the own images, and the own
+/// parts of ∂L/∂gamma and ∂L/∂beta. Every process first takes its own sums alone, and then adds what is missing in ∂L/∂x.
+#[cfg(not(target_arch = "wasm32"))]
+fn shared_gradients<B: NormPasses>(
+    sharing: Sharing,
+    kept: Kept<B>,
+    gradient: FloatTensor<B>,
+) -> [FloatTensor<B>; 3] {
+    let (x, epsilon) = (kept.x.clone(), kept.epsilon);
+    let [of_x, of_gamma, of_beta] = B::gradients(kept, gradient);
+    let read = |tensor: &FloatTensor<B>| {
+        let data = pollster::block_on(B::float_into_data(tensor.clone()));
+        let data = data.map_err(|error| error.to_string())?;
+        data.try_to_vec::<f32>().map_err(|error| error.to_string())
+    };
+    let own = read(&of_gamma).and_then(|gamma| Ok([gamma, read(&of_beta)?].concat()));
+    let [channels] = of_gamma.shape().dims();
+    let missing = sharing.missing(own, x.shape().num_elements() / channels, epsilon);
+    let missing = B::float_from_data(TensorData::new(missing, [4, channels]), &x.device());
+    [B::float_add(of_x, B::normalise(x, missing)), of_gamma, of_beta]
 }
 
 impl<B: NormPasses, C: CheckpointStrategy> NormBackend for Autodiff<B, C> {

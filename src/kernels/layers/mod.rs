@@ -16,6 +16,7 @@ mod choice;
 mod cube;
 mod cube_norm;
 mod flex;
+mod norm_table;
 #[cfg(not(target_arch = "wasm32"))]
 mod shared_norm;
 #[cfg(not(target_arch = "wasm32"))]

@@ -9,12 +9,9 @@ use std::{
     sync::Arc,
 };
 
-use burn::{
-    backend::{TensorMetadata, tensor::FloatTensor},
-    tensor::{Tensor, TensorData},
-};
+use burn::tensor::{Tensor, TensorData};
 
-use super::batch_norm::{Kept, NormPasses, inverse_std, rows};
+use super::norm_table::{inverse_std, rows};
 
 /// The processes that share a batch, each with as many images as the others.
 pub trait BatchSharers: Debug + Send + Sync {
@@ -92,43 +89,31 @@ impl Sharing {
         Some((Tensor::from_data(data, &x.device()), Self { sharers, number, table }))
     }
 
-    /// The gradients ∂L/∂x of the own images, and the own parts of ∂L/∂gamma and ∂L/∂beta, from ∂L/∂y.
-    ///
-    /// Every process first takes its own sums alone. What is then missing in ∂L/∂x is affine in x for each channel.
-    pub(super) fn gradients<B: NormPasses>(
+    /// What is missing in the gradient ∂L/∂x of a process that took its own sums alone, as a table of which the shift and the
+    /// scale are to be used: it is affine in x for each channel. `own` are ∂L/∂gamma and ∂L/∂beta of the own images, of which
+    /// each channel has `count` values.
+    pub(super) fn missing(
         self,
-        kept: Kept<B>,
-        gradient: FloatTensor<B>,
-    ) -> [FloatTensor<B>; 3] {
-        let (x, epsilon) = (kept.x.clone(), kept.epsilon);
-        let device = x.device();
-        let [of_x, of_gamma, of_beta] = B::gradients(kept, gradient);
+        own: Result<Vec<f32>, String>,
+        count: usize,
+        epsilon: f64,
+    ) -> Vec<f32> {
         let [mean, scale, _, variance] = rows(&self.table);
         let channels = mean.len();
-        let count = (x.shape().num_elements() / channels) as f64;
-        let read = |tensor: &FloatTensor<B>| {
-            let data = pollster::block_on(B::float_into_data(tensor.clone()));
-            let data = data.map_err(|error| error.to_string())?;
-            data.try_to_vec::<f32>().map_err(|error| error.to_string())
-        };
-        let own = read(&of_gamma).and_then(|gamma| Ok([gamma, read(&of_beta)?].concat()));
         let alone = own.clone().unwrap_or_else(|_| vec![0.0; 2 * channels]);
         let all = self.sharers.gather(self.number, own).unwrap_or_else(|| vec![alone.clone()]);
         let missing = |index: usize| {
-            let mean =
-                all.iter().map(|sums| f64::from(sums[index])).sum::<f64>() / all.len() as f64;
-            (f64::from(alone[index]) - mean) / count
+            let sum: f64 = all.iter().map(|sums| f64::from(sums[index])).sum();
+            (f64::from(alone[index]) - sum / all.len() as f64) / count as f64
         };
         let (mut slopes, mut shifts) = (vec![0.0; channels], vec![0.0; channels]);
         for channel in 0..channels {
             let scale = f64::from(scale[channel]);
-            slopes[channel] =
-                (scale * inverse_std(variance[channel], epsilon) * missing(channel)) as f32;
+            let slope = scale * inverse_std(variance[channel], epsilon);
+            slopes[channel] = (slope * missing(channel)) as f32;
             shifts[channel] = (scale * missing(channels + channel)) as f32;
         }
-        let table = [mean, &slopes, &shifts, variance].concat();
-        let table = B::float_from_data(TensorData::new(table, [4, channels]), &device);
-        [B::float_add(of_x, B::normalise(x, table)), of_gamma, of_beta]
+        [mean, &slopes, &shifts, variance].concat()
     }
 }
 

@@ -116,9 +116,13 @@ fn where_there_is_no_law_a_reason_stands() {
 #[test]
 fn chains_that_disagree_keep_the_autocorrelation_above_0_as_they_do_its_time() {
     // Two chains that move by themselves, around energies far apart.
-    let noise = |step: u32| f64::from((step * 7919 + 13) % 101) / 101.0;
+    let mut state = 7u64;
+    let mut noise = || {
+        state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        (state >> 40) as f64 / (1u64 << 24) as f64
+    };
     let draws: Vec<Vec<f64>> =
-        [0.0, 50.0].map(|at| (0..200).map(|step| at + noise(step)).collect()).into();
+        [0.0, 50.0].map(|at| (0..200).map(|_| at + noise()).collect()).into();
     let together = autocorrelation(&draws, 2, true);
     assert!(together.iter().all(|point| point.1 > 0.9), "{together:?}");
     assert_eq!(together[3].0, 6.0);
