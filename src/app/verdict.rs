@@ -2,7 +2,7 @@
 
 use egui::{Align, Button, Color32, Label, Layout, TextStyle, Ui, text::LayoutJob};
 
-use super::{contrast, grid::shows_own_class, size_class, state::RunState, theme};
+use super::{contrast, grid::shows_own_class, size_class, state::RunState, theme, words::rounded};
 use crate::{
     config::{LaneConfig, SamplerKind},
     worker::LaneNumbers,
@@ -273,9 +273,10 @@ fn rule_text(lane: &LaneConfig) -> String {
         SamplerKind::Sgld | SamplerKind::Mala => {
             let temperature = sigma * sigma / (2.0 * alpha);
             let what = if temperature < COLD { "mostly descent" } else { "sampling" };
+            let sigma = rounded(sigma);
             format!("{what}, noise σ = {sigma}: temperature {}", short(temperature as f32))
         }
-        _ => format!("descent with some noise, σ = {sigma}"),
+        _ => format!("descent with some noise, σ = {}", rounded(sigma)),
     }
 }
 

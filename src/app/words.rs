@@ -1,5 +1,6 @@
 //! Formatting of names and messages from outside, and short names of rules.
 
+use super::fit::fit;
 use crate::{
     bundled,
     config::{LaneConfig, SamplerKind, StepSchedule, ViewStart},
@@ -18,19 +19,34 @@ pub(super) fn model_name(name: &str, most: usize) -> String {
     bundled::title_of(name).map_or_else(|| shown(name, most), str::to_string)
 }
 
+/// A number with at most four digits that count: `0.03162` for √(2 · 0.0005).
+pub(super) fn rounded(value: f64) -> String {
+    const MAX_DECIMALS: f64 = 12.0;
+    let size = value.abs();
+    if size == 0.0 || !(1e-9..1e9).contains(&size) {
+        return value.to_string();
+    }
+    let decimals = fit(3.0 - size.log10().floor(), 0.0, MAX_DECIMALS) as usize;
+    let text = format!("{value:.decimals$}");
+    match text.contains('.') {
+        true => text.trim_end_matches('0').trim_end_matches('.').into(),
+        false => text,
+    }
+}
+
 /// A short name of a rule, such as `PYLD, N = 5`.
 pub(super) fn lane_name(lane: &LaneConfig) -> String {
     let sampler = &lane.sampler;
+    let step = rounded(sampler.step_size);
     match sampler.kind {
-        SamplerKind::Sgld => format!("SGLD, α = {}", sampler.step_size),
-        SamplerKind::ProximalSgld => format!("Proximal SGLD, α = {}", sampler.step_size),
+        SamplerKind::Sgld => format!("SGLD, α = {step}"),
+        SamplerKind::ProximalSgld => format!("Proximal SGLD, α = {step}"),
         SamplerKind::Pyld => {
-            format!("PYLD, N = {}, α = {}", sampler.num_inner_steps, sampler.inner_step_size)
+            let inner = rounded(sampler.inner_step_size);
+            format!("PYLD, N = {}, α = {inner}", sampler.num_inner_steps)
         }
-        SamplerKind::NormalizedGradient => {
-            format!("Normalised gradient, α = {}", sampler.step_size)
-        }
-        SamplerKind::Mala => format!("MALA, α = {}", sampler.step_size),
+        SamplerKind::NormalizedGradient => format!("Normalised gradient, α = {step}"),
+        SamplerKind::Mala => format!("MALA, α = {step}"),
     }
 }
 
@@ -39,7 +55,14 @@ pub(super) fn lane_names(lanes: &[LaneConfig]) -> Vec<String> {
     if lanes.len() < 2 {
         return lanes.iter().map(lane_name).collect();
     }
-    let features: Vec<Vec<String>> = lanes.iter().map(features).collect();
+    let names = names_with(lanes, rounded);
+    let are_alike = (1..names.len()).any(|nth| names[..nth].contains(&names[nth]));
+    // Values may differ in digits that are not shown.
+    if are_alike { names_with(lanes, |value| value.to_string()) } else { names }
+}
+
+fn names_with(lanes: &[LaneConfig], number: fn(f64) -> String) -> Vec<String> {
+    let features: Vec<Vec<String>> = lanes.iter().map(|lane| features(lane, number)).collect();
     let differs = |nth: usize| features.iter().any(|other| other[nth] != features[0][nth]);
     let name = |features: &Vec<String>| {
         let (kind, rest) =
@@ -53,7 +76,7 @@ pub(super) fn lane_names(lanes: &[LaneConfig]) -> Vec<String> {
 }
 
 /// The features of a rule, in the same order for every rule, from its kind on. One that the rule lacks is empty.
-fn features(lane: &LaneConfig) -> Vec<String> {
+fn features(lane: &LaneConfig, number: fn(f64) -> String) -> Vec<String> {
     let sampler = &lane.sampler;
     let is_pyld = sampler.kind == SamplerKind::Pyld;
     let clamps = is_pyld || sampler.kind == SamplerKind::ProximalSgld;
@@ -80,9 +103,9 @@ fn features(lane: &LaneConfig) -> Vec<String> {
     vec![
         kind.into(),
         only(is_pyld, format!("N = {}", sampler.num_inner_steps)),
-        format!("α = {alpha}"),
-        format!("σ = {}", sampler.noise_std),
-        only(clamps, format!("r = {}", sampler.proximal_radius)),
+        format!("α = {}", number(alpha)),
+        format!("σ = {}", number(sampler.noise_std)),
+        only(clamps, format!("r = {}", number(sampler.proximal_radius))),
         schedule.into(),
         start.into(),
         (if lane.is_conditional { "p(x|y)" } else { "p(x)" }).into(),
@@ -109,6 +132,26 @@ mod tests {
         let names = lane_names(&lanes);
         assert!(names[0].starts_with("SGLD") && names[1].starts_with("Proximal SGLD"));
         assert_eq!(lane_names(&lanes[..1]), [lane_name(&lanes[0])]);
+    }
+
+    #[test]
+    fn a_number_in_a_name_has_at_most_four_digits() {
+        let shown =
+            [0.0, 1.0, 0.2, 0.000125, 0.03162277660168379, 5.25, 12345.678, -0.5, 1e-12, 100.0];
+        let shown = shown.map(rounded);
+        let expected = ["0", "1", "0.2", "0.000125", "0.03162", "5.25", "12346", "-0.5"];
+        assert_eq!(shown[..8], expected);
+        assert_eq!((shown[8].as_str(), shown[9].as_str()), ("0.000000000001", "100"));
+        let mut lanes = vec![LaneConfig::default(); 2];
+        lanes[1].sampler.noise_std = 0.03162277660168379;
+        assert_eq!(lane_names(&lanes)[1], "PYLD, σ = 0.03162");
+        // What differs is told, however little it is.
+        lanes[0].sampler.noise_std = 0.03162277660168378;
+        let names = lane_names(&lanes);
+        assert!(
+            names[0] != names[1] && names[0].starts_with("PYLD, σ = 0.0316227766"),
+            "{names:?}"
+        );
     }
 
     #[test]
