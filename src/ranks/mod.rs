@@ -87,7 +87,7 @@ impl std::ops::Deref for Shared {
 }
 
 #[derive(Debug)]
-#[cfg_attr(target_arch = "wasm32", expect(dead_code, reason = "a browser has one rank"))]
+#[cfg_attr(target_arch = "wasm32", allow(dead_code, reason = "a browser has one rank"))]
 struct Group {
     position: Position,
     link: Box<dyn Link>,

@@ -103,6 +103,8 @@ fn config(picks: &[u32]) -> RunConfig {
         }
     }
     config.seed = u64::from(picks[0]);
+    // Most networks have no batch norm whose statistics could be shared.
+    config.model.sync_batch_norm &= matches!(config.model.norm, Norm::Batch | Norm::Frozen);
     config
 }
 
