@@ -116,19 +116,39 @@ const JUDGE: &str = "
     training = { epochs = 8 }
 ";
 
-/// All presets, in the order in which `jempp config` lists them.
-pub const PRESETS: &[Preset] = &[
-    Preset {
-        name: "fashion-quick",
-        about: "JEM++ on 5,000 embedded Fashion-MNIST images, minutes on a laptop without a GPU",
-        layers: &["
-            data = { batch_size = 32 }
-            optimizer = { learning_rate = 1e-3, warmup_steps = 100, decay_epochs = [8, 11] }
-            sampler = { num_steps = 5 }
-            replay_buffer = { replay_buffer_size = 2000 }
-            training = { epochs = 13 }
-        "],
-    },
+const QUICK: Preset = Preset {
+    name: "fashion-quick",
+    about: "JEM++ on 5,000 embedded Fashion-MNIST images, minutes on a laptop without a GPU",
+    layers: &["
+        data = { batch_size = 32 }
+        optimizer = { learning_rate = 1e-3, warmup_steps = 100, decay_epochs = [8, 11] }
+        sampler = { num_steps = 5 }
+        replay_buffer = { replay_buffer_size = 2000 }
+        training = { epochs = 13 }
+    "],
+};
+
+const DRAWN: Preset = Preset {
+    name: "drawings",
+    about: "Drawings made in the window, from the file that it saves, about ten seconds on one CPU core",
+    layers: &[SHOWCASE, DRAWINGS],
+};
+
+const TWO_MOONS: Preset = toy("toy-two-moons", &[TOY, "data.dataset = 'two-moons'"]);
+const EIGHT_GAUSSIANS: Preset =
+    toy("toy-eight-gaussians", &[TOY, "data.dataset = 'eight-gaussians'"]);
+const SPIRAL: Preset = toy("toy-spiral", &[TOY, "data.dataset = 'spiral'"]);
+const RINGS: Preset = toy("toy-rings", &[TOY, "data.dataset = 'rings'"]);
+const CHECKERBOARD: Preset = toy("toy-checkerboard", &[TOY, "data.dataset = 'checkerboard'"]);
+const PINWHEEL: Preset = toy("toy-pinwheel", &[TOY, "data.dataset = 'pinwheel'"]);
+
+/// The presets whose data a page has.
+const IN_A_PAGE: &[Preset] =
+    &[QUICK, DRAWN, TWO_MOONS, EIGHT_GAUSSIANS, SPIRAL, RINGS, CHECKERBOARD, PINWHEEL];
+
+/// All presets.
+const ALL: &[Preset] = &[
+    QUICK,
     Preset {
         name: "fashion-showcase",
         about: "The bundled model of Fashion-MNIST (needs its files), about an hour on one CPU core",
@@ -195,11 +215,7 @@ pub const PRESETS: &[Preset] = &[
         about: "The classifier in whose features samples of CIFAR-10 are measured",
         layers: &[SHOWCASE, SHOWCASE_CIFAR10, CLASSIFIER, JUDGE, "training.epochs = 20"],
     },
-    Preset {
-        name: "drawings",
-        about: "Drawings made in the window, from the file that it saves, about ten seconds on one CPU core",
-        layers: &[SHOWCASE, DRAWINGS],
-    },
+    DRAWN,
     Preset {
         name: "paper-cifar10",
         about: "The recipe of the JEM++ paper on CIFAR-10 (needs its files); needs a large GPU and days",
@@ -231,18 +247,22 @@ pub const PRESETS: &[Preset] = &[
         about: "The recipe of DAT on CIFAR-10 (needs its files); needs a large GPU",
         layers: &[ADVERSARIAL, DAT, DAT_CIFAR10],
     },
-    toy("toy-two-moons", &[TOY, "data.dataset = 'two-moons'"]),
+    TWO_MOONS,
     Preset {
         name: "two-moons-classifier",
         about: "The same network as a plain classifier, to compare with; seconds",
         layers: &[TOY, "data.dataset = 'two-moons'", CLASSIFIER],
     },
-    toy("toy-eight-gaussians", &[TOY, "data.dataset = 'eight-gaussians'"]),
-    toy("toy-spiral", &[TOY, "data.dataset = 'spiral'"]),
-    toy("toy-rings", &[TOY, "data.dataset = 'rings'"]),
-    toy("toy-checkerboard", &[TOY, "data.dataset = 'checkerboard'"]),
-    toy("toy-pinwheel", &[TOY, "data.dataset = 'pinwheel'"]),
+    EIGHT_GAUSSIANS,
+    SPIRAL,
+    RINGS,
+    CHECKERBOARD,
+    PINWHEEL,
 ];
+
+/// All presets, in the order in which `jempp config` lists them. A page, which cannot read the other data sets, has those
+/// whose data it has.
+pub const PRESETS: &[Preset] = if cfg!(target_arch = "wasm32") { IN_A_PAGE } else { ALL };
 
 const fn toy(name: &'static str, layers: &'static [&'static str]) -> Preset {
     Preset { name, about: "JEM++ on a 2-D density, seconds", layers }
