@@ -208,7 +208,7 @@ impl Viewer {
     /// Requests the text of the open lesson, and sets up its step once the text has arrived.
     fn follow_lesson(&mut self) {
         if let Some(before) = self.lesson.leave() {
-            self.show(before);
+            self.return_to(before);
         }
         // `view` reads the lesson too, so what is shown is taken before.
         let shown = self.lesson.is_opening().then(|| self.view());
@@ -223,6 +223,20 @@ impl Viewer {
             && let Some(state) = self.lesson.state_to_set_up()
         {
             self.set_up(&state);
+        }
+    }
+
+    /// Shows what was there before a lesson. A run that the lesson did not touch continues.
+    fn return_to(&mut self, before: ViewState) {
+        let now = self.view();
+        let ViewConfig { tab, play, .. } = now.view;
+        let is_same_run = ViewConfig { tab, play, ..before.view.clone() } == now.view;
+        if is_same_run && before.lanes == now.lanes {
+            self.session.tab = before.view.tab;
+            self.session.play = before.view.play;
+            self.lab.settings = before.lab;
+        } else {
+            self.show(before);
         }
     }
 
@@ -341,6 +355,16 @@ mod tests {
         viewer.follow();
         assert_eq!(viewer.view(), before);
         assert!(!viewer.lesson.has_before());
+        // A lesson in the lab leaves the run alone.
+        viewer.take_commands();
+        viewer.lesson.open(2, 1);
+        viewer.follow();
+        viewer.set_up("tab=lab&lab.target=ring&play=true");
+        viewer.lesson.go_back();
+        viewer.follow();
+        assert_eq!(viewer.view(), before);
+        let is_run = |command: &Command| matches!(command, Command::Restart(_) | Command::Open(_));
+        assert!(!viewer.take_commands().iter().any(is_run));
         // A window that began with a lesson has nothing from before it.
         let mut viewer = Viewer::new(ViewState::from_query("lesson=3").unwrap());
         viewer.follow();
