@@ -181,8 +181,8 @@ pub(super) fn points(values: impl IntoIterator<Item = (f64, f64)>) -> PlotPoints
     PlotPoints::Owned(values.into_iter().map(|(x, y)| PlotPoint::new(x, y)).collect())
 }
 
-/// What the curves of lanes show near `x`, whatever the height of the pointer. `place` puts an x into
-/// words.
+/// What the curves of lanes show near `x`, whatever the height of the pointer. `place` says an x in
+/// words, as in `step 30`.
 pub(super) fn readout(
     curves: &[Vec<(f64, f64)>],
     x: f64,

@@ -146,7 +146,7 @@ const PINWHEEL: Preset = toy("toy-pinwheel", &[TOY, "data.dataset = 'pinwheel'"]
 const IN_A_PAGE: &[Preset] =
     &[QUICK, DRAWN, TWO_MOONS, EIGHT_GAUSSIANS, SPIRAL, RINGS, CHECKERBOARD, PINWHEEL];
 
-/// All presets.
+/// The presets of the program on a computer, where it can read every data set.
 const ALL: &[Preset] = &[
     QUICK,
     Preset {

@@ -6,7 +6,7 @@ pub(super) fn rows(table: &[f32]) -> [&[f32]; 4] {
     std::array::from_fn(|_| rows.next().unwrap_or_default())
 }
 
-/// 1/√(variance + epsilon).
+/// The factor of a batch norm without gamma: 1/√(variance + epsilon).
 pub(super) fn inverse_std(variance: f32, epsilon: f64) -> f64 {
     (f64::from(variance) + epsilon).sqrt().recip()
 }
