@@ -6,7 +6,7 @@ use super::state::{
     Classified, Lab, OpenLesson, Requests, RunState, Session, TRAINING_AFTER_FAILURE, Training,
 };
 use crate::{
-    config::{LabView, Tab, ViewConfig, ViewState},
+    config::{Tab, ViewConfig, ViewState},
     worker::{Command, Event, TrainingUpdate, lab::LabUpdate},
 };
 
@@ -107,6 +107,11 @@ impl Viewer {
             Event::Recipe(recipe) => self.training.own.take_recipe(*recipe),
             Event::Training(update) => {
                 self.has_unsaved_model |= matches!(*update, TrainingUpdate::Step(_));
+                if let TrainingUpdate::Stopped { temperature, .. } = *update
+                    && let Some(model) = &mut self.run.model
+                {
+                    model.temperature = temperature;
+                }
                 self.training.take(*update);
             }
             Event::Lab(update) => {
@@ -235,6 +240,12 @@ impl Viewer {
             self.session.tab = before.view.tab;
             self.session.play = before.view.play;
             self.lab.settings = before.lab;
+        } else if before.shows_plane() {
+            // The lab alone would leave the lesson's model and lanes on the other tabs.
+            let chains = ViewConfig { play: false, ..before.view.clone() };
+            let left_out = self.run.show(&chains, before.lanes.clone());
+            left_out.into_iter().for_each(|text| self.session.complain(text));
+            self.show(before);
         } else {
             self.show(before);
         }
@@ -266,8 +277,8 @@ impl Viewer {
 
     /// Shows another state beside the open lesson, as if the window had been opened with it.
     fn show(&mut self, state: ViewState) {
+        let is_lab = state.shows_plane();
         let ViewState { view, lanes, mut lab } = state;
-        let is_lab = view.tab == Tab::Lab && lab.config.view == LabView::Plane;
         self.session.tab = view.tab;
         self.session.play = view.play;
         // The user's painting is kept unless the state has its own.

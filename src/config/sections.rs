@@ -412,9 +412,9 @@ section! {
         max_gradient_norm: f64 = 1e3, in 1e-3 ..= 1e12;
         /// Bound on the share of gradient components that are clipped to the proximal radius.
         max_clamp_rate: f64 = 0.9, in 0.0 ..= 1.0;
-        /// Training steps between two snapshots; a diverged run returns to the last good one.
+        /// Training steps between two snapshots. Two are kept, and a diverged run returns to the older one: the newer may already be affected.
         snapshot_every_steps: usize = 50, in 1 ..= 100000;
-        /// Number of returns to the last good snapshot before the run gives up.
+        /// Number of returns to a snapshot before the run gives up.
         max_recoveries: usize = 5, in 0 ..= 1000;
         /// Factor on the learning rate at each return to a snapshot.
         learning_rate_cut: f64 = 0.5, in 0.01 ..= 1.0;

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
-use super::{ConfigError, Field, LabConfig, LabState, Norm, SamplerConfig, default_rule};
+use super::{ConfigError, Field, LabConfig, LabState, LabView, Norm, SamplerConfig, default_rule};
 
 /// The largest number of lanes side by side.
 pub(crate) const MAX_LANES: usize = 3;
@@ -105,6 +105,11 @@ pub struct ViewState {
 }
 
 impl ViewState {
+    /// Whether it shows the lab's plane, and not the chains of a model.
+    pub fn shows_plane(&self) -> bool {
+        self.view.tab == Tab::Lab && self.lab.config.view == LabView::Plane
+    }
+
     /// The query of a link, without `?`. Keys of `view` have no prefix, and neither have those of the first lane, such as
     /// `sampler.kind`; further lanes have the prefix `lane2.` and `lane3.`. The lab and its first rule have the prefix
     /// `lab.`, its second rule `lab2.`. Keys with their default value are left out.

@@ -249,9 +249,11 @@ impl Model {
         Ok(crate::picture::load_item(path.as_ref(), shape)?)
     }
 
-    /// Loads the data that the model was trained on, with the same split and the model's classes. Without the full
-    /// files of Fashion-MNIST, it uses the part that is embedded in the program; [`Splits::describe`] says what was
-    /// loaded.
+    /// Loads the data that the model was trained on, with the same test part and the model's classes. The training part is
+    /// whole: images that training held out for validation, or left out, are in it. Without the full files of
+    /// Fashion-MNIST, it uses the part that is embedded in the program; [`Splits::describe`] says what was loaded.
+    ///
+    /// To repeat the split of training, use [`crate::data::load`] with [`Model::config`].
     ///
     /// # Errors
     /// The files are not where the configuration says, or hold something else.

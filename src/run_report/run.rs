@@ -42,6 +42,8 @@ pub(super) struct Run {
     pub(super) num_recoveries: u64,
     /// The number of lines that could not be read.
     pub(super) num_odd_lines: usize,
+    /// The accuracy on the validation part after each evaluated epoch.
+    validation: Vec<(u64, f64)>,
     /// The newest sample grid, as PNG, with its epoch.
     pub(super) grid: Option<(u64, Vec<u8>)>,
 }
@@ -70,6 +72,7 @@ impl Run {
             secs: 0.0,
             num_recoveries: 0,
             num_odd_lines: 0,
+            validation: Vec::new(),
             grid: newest_grid(path),
         };
         let mut line = Vec::new();
@@ -114,6 +117,10 @@ impl Run {
         let is_evaluation = !line.contains_key("loss");
         if let Some(epoch) = line.get("epoch").and_then(Value::as_u64).filter(|_| is_evaluation) {
             self.epoch = epoch;
+            if let Some(accuracy) = line.get("validation_accuracy").and_then(Value::as_f64) {
+                self.validation.retain(|&(earlier, _)| earlier < epoch);
+                self.validation.push((epoch, accuracy));
+            }
         }
     }
 
@@ -133,9 +140,23 @@ impl Run {
         (!last.is_empty()).then(|| sum / last.len() as f64)
     }
 
-    /// Whether all epochs are done.
+    /// Whether all epochs are done, or the run ended early as it was told to.
     pub(super) fn is_complete(&self) -> bool {
-        self.epoch >= self.config.training.epochs as u64
+        self.epoch >= self.config.training.epochs as u64 || self.ended_early()
+    }
+
+    /// Whether the validation accuracy has not risen for `training.early_stop_epochs`.
+    fn ended_early(&self) -> bool {
+        let training = &self.config.training;
+        let patience = training.early_stop_epochs as u64;
+        let mut best: Option<(u64, f64)> = None;
+        for &(epoch, accuracy) in &self.validation {
+            let is_counted = epoch > training.classifier_epochs as u64;
+            if is_counted && best.is_none_or(|(_, highest)| accuracy > highest) {
+                best = Some((epoch, accuracy));
+            }
+        }
+        patience > 0 && best.is_some_and(|(epoch, _)| self.epoch >= epoch + patience)
     }
 
     /// The settings alone: without the seed, and without the place of the data.

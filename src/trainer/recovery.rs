@@ -63,8 +63,8 @@ impl Trainer {
         })
     }
 
-    /// Returns to the older of the good states, but keeps the counts of time and recoveries: a gap diverges over dozens
-    /// of steps, so the newer state may already be affected.
+    /// Returns to the older of the good states, but keeps the counts of time and recoveries and the best evaluation, whose
+    /// model is in a file already: a gap diverges over dozens of steps, so the newer state may already be affected.
     pub(crate) fn return_to_good_state(&mut self) {
         self.good_states.truncate(1);
         let Some(good) = self.good_states.first() else { return };
@@ -72,11 +72,12 @@ impl Trainer {
         self.average = good.average.clone();
         self.optimizer = good.optimizer.clone();
         self.buffer = good.buffer.copy();
-        let Counters { num_recoveries, learning_rate_factor, elapsed_secs, .. } = self.counters;
+        let Counters { num_recoveries, learning_rate_factor, elapsed_secs, best, .. } = self.counters;
         self.counters = Counters {
             num_recoveries,
             learning_rate_factor,
             elapsed_secs,
+            best,
             ..good.counters.clone()
         };
         self.samplers = super::samplers(&self.config, &self.counters);

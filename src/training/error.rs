@@ -112,3 +112,11 @@ pub enum TrainingError {
         step: u64,
     },
 }
+
+impl TrainingError {
+    /// Whether only something beside the run failed: its metrics could not be written, or another rank failed. The run
+    /// itself is whole then, and may be saved.
+    pub(crate) fn leaves_run_whole(&self) -> bool {
+        matches!(self, Self::RunFolder(_) | Self::Step(StepError::Ranks(_)))
+    }
+}

@@ -37,8 +37,9 @@ impl Training {
         let [test, validation] = found;
         let step = self.trainer.counters().step;
         let epoch = step / self.trainer.steps_per_epoch();
+        let before = self.trainer.counters().best;
         let best = self.best_with(step, validation);
-        let is_best = best.is_some_and(|best| best.step == step);
+        let is_best = best != before;
         let is_last = step == self.num_steps() || self.ends_early(step, best);
         let temperature = if is_last || is_best { self.temperature(stop).await? } else { None };
         if (is_last || is_best) && !self.validation.is_empty() && stop() {
@@ -62,7 +63,7 @@ impl Training {
         self.log(line, on_event)?;
         let counters = self.trainer.counters_mut();
         counters.evaluated_step = Some(step);
-        let before = std::mem::replace(&mut counters.best, best);
+        counters.best = best;
         counters.test_accuracy = test.map(|test| test.accuracy);
         counters.temperature = temperature;
         if is_best && let Err(error) = self.save_best().await {

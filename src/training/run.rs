@@ -8,7 +8,6 @@ use crate::{
     data::Splits,
     device::ComputeDevice,
     ranks::Order,
-    trainer::StepError,
 };
 
 /// Starts a new run in the folder `out` and trains it until it is complete or `stop` returns true. Returns whether it
@@ -101,8 +100,7 @@ async fn run_to_end(
             on_event(event);
         };
         if let Err(error) = training.advance(stop, &mut watch).await {
-            if let TrainingError::RunFolder(_) | TrainingError::Step(StepError::Ranks(_)) = error {
-                // The metrics could not be written, or another rank failed, but the run is whole and may be saved.
+            if error.leaves_run_whole() {
                 let _ = training.finish(&mut |_| {}).await;
             }
             return Err(error);

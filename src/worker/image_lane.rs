@@ -180,10 +180,14 @@ impl ImageLane {
         Ok(())
     }
 
-    /// Uses the weights of this network, which stay on the device.
-    pub(super) fn follow(&mut self, network: &Network) -> Result<(), JobError> {
+    /// Uses the weights of this network, which stay on the device, and the temperature of p(y|x) that belongs to them.
+    pub(super) fn follow(
+        &mut self,
+        network: &Network,
+        temperature: Option<f64>,
+    ) -> Result<(), JobError> {
         self.energy = self.energy.with_weights_from(network)?;
-        self.temperature = None;
+        self.temperature = temperature;
         Ok(())
     }
 

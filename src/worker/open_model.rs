@@ -47,6 +47,8 @@ pub(super) struct OpenModel {
     network: Network,
     /// The network in training whose weights are used instead of those of the checkpoint.
     followed: Option<Network>,
+    /// Whether the checkpoint is that of a training run of this worker.
+    is_trained: bool,
     run: Option<(RunRequest, Vec<ImageLane>)>,
     step: u64,
     /// Whether the gradients of the chains are read.
@@ -90,6 +92,7 @@ impl OpenModel {
             network,
             checkpoint,
             followed: None,
+            is_trained: false,
             run: None,
             step: 0,
             reads_gradients: false,
@@ -117,6 +120,16 @@ impl OpenModel {
 
     pub(super) fn checkpoint(&self) -> &Checkpoint {
         &self.checkpoint
+    }
+
+    /// The checkpoint, if a training run of this worker made it.
+    pub(super) fn into_trained(self) -> Option<Checkpoint> {
+        self.is_trained.then_some(self.checkpoint)
+    }
+
+    /// Whether a training run of this worker made the checkpoint.
+    pub(super) fn is_trained(&self) -> bool {
+        self.is_trained
     }
 
     /// Sets whether the steps hold the gradients of the chains.
@@ -317,7 +330,7 @@ impl OpenModel {
         let network = trainer.evaluated_network().valid();
         self.network = with_weights_from(self.network.clone(), &network)?;
         for lane in self.run.iter_mut().flat_map(|run| &mut run.1) {
-            lane.follow(&network)?;
+            lane.follow(&network, None)?;
         }
         self.checkpoint.counters = trainer.counters().clone();
         self.followed = Some(network);
@@ -329,9 +342,11 @@ impl OpenModel {
         self.checkpoint = checkpoint;
         self.followed = None;
         self.network = evaluated_network(&self.checkpoint, &self.device)?;
+        self.is_trained = true;
         let network = self.checkpoint.network(&self.device)?;
+        let temperature = self.temperature();
         for lane in self.run.iter_mut().flat_map(|run| &mut run.1) {
-            lane.follow(&network)?;
+            lane.follow(&network, temperature)?;
         }
         Ok(())
     }

@@ -361,7 +361,7 @@ fn chains_follow_the_weights_in_training_and_nothing_is_lost() {
     desk.ask(Command::PauseTraining);
     let checkpoint = desk.wait(|event| match event {
         Event::Training(update) => match *update {
-            TrainingUpdate::Stopped { is_complete: false, checkpoint } => Some(checkpoint),
+            TrainingUpdate::Stopped { is_complete: false, checkpoint, .. } => Some(checkpoint),
             _ => None,
         },
         _ => None,

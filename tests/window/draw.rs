@@ -239,7 +239,7 @@ fn examples_become_a_model_whose_chains_have_their_names() {
     window.pass(2);
     assert!(window.has("Delete drawing 10 of star"));
     let checkpoint = folder.path().join("checkpoint.safetensors");
-    let stopped = TrainingUpdate::Stopped { is_complete: true, checkpoint };
+    let stopped = TrainingUpdate::Stopped { is_complete: true, checkpoint, temperature: None };
     window.worker.say(Event::Training(Box::new(stopped)));
     window.pass(2);
     window.press("Open the model");

@@ -258,7 +258,11 @@ fn a_run_that_is_over_is_not_offered_again() {
     let mut window = window([1280.0, 800.0], "");
     train(&mut window, 3);
     assert!(window.viewer().memory().contains("\"step\":3"));
-    let over = TrainingUpdate::Stopped { is_complete: true, checkpoint: "c".into() };
+    let over = TrainingUpdate::Stopped {
+        is_complete: true,
+        checkpoint: "c".into(),
+        temperature: None,
+    };
     window.worker.say(Event::Training(Box::new(over)));
     window.pass(2, 0);
     assert!(window.viewer().memory().contains("\"run\":null"));

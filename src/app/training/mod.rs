@@ -59,9 +59,8 @@ impl TrainingView {
 
 /// Asks, in any tab, whether to continue the run of the last session.
 pub(super) fn continue_banner(ui: &mut Ui, training: &mut Training, session: &mut Session) {
-    let Some(run) = training.last_run.clone().filter(|_| !training.record.has_begun()) else {
-        return;
-    };
+    let is_offered = !training.record.has_begun() && !training.is_continuing;
+    let Some(run) = training.last_run.clone().filter(|_| is_offered) else { return };
     let frame = egui::Frame::side_top_panel(ui.style()).fill(ui.visuals().faint_bg_color);
     Panel::top("continue training").frame(frame).show(ui, |ui| {
         ui.horizontal_wrapped(|ui| {

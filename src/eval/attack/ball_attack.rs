@@ -164,7 +164,8 @@ impl BallAttack<'_> {
             let mut start = center.clone() + subject.upload(&offsets);
             let labels = subject.labels(labels);
             let num_steps = config.attack_steps;
-            let first = round.wrapping_mul(num_steps as u32);
+            // No two rounds share a noise.
+            let first = round.wrapping_mul(self.kind.num_gradients(config) as u32);
             let stream = streams::ATTACKER.nth(2 * batch as u32);
             let see = |x: &Tensor<4>, step: u32| {
                 if progress.is_stopped() {

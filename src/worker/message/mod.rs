@@ -404,6 +404,8 @@ pub enum TrainingUpdate {
         is_complete: bool,
         /// The path of the checkpoint.
         checkpoint: PathBuf,
+        /// The temperature of p(y|x), if the run is complete and calibrated.
+        temperature: Option<f64>,
     },
     /// The run failed; the files that existed before are unchanged. The text is the reason.
     Failed(String),

@@ -71,6 +71,9 @@ impl Service<'_> {
     pub(super) async fn show_model(&mut self, model: OpenModel) -> Result<(), Stop> {
         self.pause().await?;
         self.out.send(Event::Opened(Box::new(model.info()))).await?;
+        if let Some(trained) = self.model.take().and_then(OpenModel::into_trained) {
+            self.trained = Some(trained);
+        }
         let model = self.model.insert(model);
         model.read_gradients(self.reads_gradients);
         // In a browser, the reference images must be downloaded and the device is slower, so they are loaded only on

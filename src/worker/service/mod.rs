@@ -18,6 +18,7 @@ use super::{
 };
 use crate::{
     bundled::BUNDLED_MODELS,
+    checkpoint::Checkpoint,
     device::{self, ReadError},
     training::Training,
 };
@@ -109,6 +110,7 @@ pub(super) async fn serve_window(
         attached: Attached::new(),
         own_data: OwnData::default(),
         model: None,
+        trained: None,
         pace: Pace::new(),
         references_wanted: false,
         reads_gradients: false,
@@ -142,6 +144,8 @@ struct Service<'a> {
     own_data: OwnData,
     /// The open model and its chains.
     model: Option<OpenModel>,
+    /// The model that was trained last, once another one is open.
+    trained: Option<Checkpoint>,
     /// How long and how fast the chains run.
     pace: Pace,
     references_wanted: bool,

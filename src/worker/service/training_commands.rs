@@ -209,7 +209,13 @@ impl Service<'_> {
             self.report_training(update).await?;
         }
         if let Err(error) = result {
-            if let Some(failed) = self.training.take()
+            let mut failed = self.training.take();
+            if error.leaves_run_whole()
+                && let Some(failed) = &mut failed
+            {
+                let _ = failed.run.finish(&mut |_| {}).await;
+            }
+            if let Some(failed) = failed
                 && let Some(model) = &mut self.model
                 && let Ok(checkpoint) = failed.run.trainer().checkpoint().await
                 && let Err(error) = model.adopt(checkpoint)
@@ -246,7 +252,7 @@ impl Service<'_> {
         }
     }
 
-    /// Saves the model in training, or else the open model.
+    /// Saves the model in training, or else the one that was trained last, or else the open model.
     pub(super) async fn save(&self, path: PathBuf) -> Served {
         self.model_to_save(&path).await?.save(&path)?;
         Ok(self.out.send(platform::saved(path)).await?)
@@ -259,10 +265,11 @@ impl Service<'_> {
                 path.display()
             )));
         }
-        let checkpoint: Checkpoint = match (&self.training, &self.model) {
-            (Some(training), _) => training.run.trainer().checkpoint().await?,
-            (None, Some(model)) => model.checkpoint().clone(),
-            (None, None) => return Err(JobError::Request("no model is open".into())),
+        let checkpoint: Checkpoint = match (&self.training, &self.trained, &self.model) {
+            (Some(training), ..) => training.run.trainer().checkpoint().await?,
+            (None, Some(trained), Some(model)) if !model.is_trained() => trained.clone(),
+            (None, _, Some(model)) => model.checkpoint().clone(),
+            (None, _, None) => return Err(JobError::Request("no model is open".into())),
         };
         // A packed model is written in half precision; a GPU in a browser always produces one.
         if checkpoint.is_packed() && !checkpoint.fits_half_precision() {
@@ -311,8 +318,9 @@ fn update_of(event: TrainingEvent, steps_per_sec: f64) -> Option<TrainingUpdate>
                 recovery.step, recovery.learning_rate_factor
             ),
         },
-        TrainingEvent::Finished { is_complete, checkpoint, .. } => {
-            TrainingUpdate::Stopped { is_complete, checkpoint }
+        TrainingEvent::Finished { is_complete, checkpoint, calibration, .. } => {
+            let temperature = calibration.and_then(|calibration| calibration.temperature);
+            TrainingUpdate::Stopped { is_complete, checkpoint, temperature }
         }
     })
 }

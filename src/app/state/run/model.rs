@@ -147,11 +147,7 @@ impl RunState {
 
     /// Stays with the open model after all, when another one was asked for.
     pub(in crate::app) fn stay(&mut self) {
-        if self.returning.take().is_some()
-            && let Some(model) = &self.model
-        {
-            self.settings.model.clone_from(&model.name);
-        }
+        self.give_up_undo();
     }
 
     /// Handles a refused request. If nothing is shown yet, shows a bundled model or the model's default rule.

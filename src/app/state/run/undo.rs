@@ -33,6 +33,31 @@ impl RunState {
         self.returning.is_some() && self.settings.model == model
     }
 
+    /// Stays with the open model and its run, after an undo needed another model. The run can still be brought back.
+    pub(super) fn give_up_undo(&mut self) {
+        let Some(record) = self.returning.take() else { return };
+        let Some(model) = self.model.as_ref().map(|model| model.name.clone()) else { return };
+        if self.settings.model == model {
+            return;
+        }
+        let setup = self.current_setup();
+        self.past = Some(PastRun { setup, record });
+        match self.setup.clone() {
+            Some(Setup { settings, lanes, start_image }) => {
+                (self.settings, self.lanes, self.start_image) = (settings, lanes, start_image);
+            }
+            None => self.settings.model = model,
+        }
+    }
+
+    fn current_setup(&self) -> Setup {
+        Setup {
+            settings: self.settings.clone(),
+            lanes: self.lanes.clone(),
+            start_image: self.start_image.clone(),
+        }
+    }
+
     /// Starts the chains of the run that comes back, and moves them to its last step.
     pub(super) fn return_to_past(&mut self) {
         let returning = self.returning.take();
@@ -55,12 +80,7 @@ impl RunState {
 
     /// Notes what the run that starts now is started with.
     pub(super) fn begin_setup(&mut self) {
-        let setup = Setup {
-            settings: self.settings.clone(),
-            lanes: self.lanes.clone(),
-            start_image: self.start_image.clone(),
-        };
-        let before = self.setup.replace(setup);
+        let before = self.setup.replace(self.current_setup());
         // Of two restarts in a row, the first one replaced the run that is recorded.
         self.leaving = self.leaving.take().or(before);
     }

@@ -32,8 +32,10 @@ impl Training {
     pub(in crate::app) fn run_to_continue(&self) -> Option<LastRun> {
         let record = &self.record;
         match &record.phase {
-            Phase::None => self.last_run.clone(),
-            Phase::Complete(_) => None,
+            // A run that could not begin does not replace the one before.
+            _ if !record.has_begun() => self.last_run.clone(),
+            Phase::None | Phase::Complete(_) => None,
+            _ if record.step >= record.num_steps => None,
             Phase::Running | Phase::Paused(_) | Phase::Failed(_) => Some(LastRun {
                 folder: std::path::absolute(&record.folder).unwrap_or(record.folder.clone()),
                 step: record.step,
@@ -42,10 +44,11 @@ impl Training {
         }
     }
 
-    /// Continues the run of the last session.
+    /// Continues the run of the last session. It is offered until it has begun.
     pub(in crate::app) fn continue_last_run(&mut self) {
-        if let Some(run) = self.last_run.take() {
-            self.ask(Command::ResumeTraining(run.folder));
+        if let Some(run) = &self.last_run {
+            self.is_continuing = true;
+            self.ask(Command::ResumeTraining(run.folder.clone()));
         }
     }
 }

@@ -32,6 +32,8 @@ pub struct Training {
     pub drawn: Drawings,
     /// The run of the last session that was not over.
     pub last_run: Option<LastRun>,
+    /// Whether the worker was asked to continue it.
+    pub(in crate::app) is_continuing: bool,
     /// Updates that the training tab has not processed yet.
     updates: VecDeque<TrainingUpdate>,
     requests: Requests,
@@ -46,6 +48,7 @@ impl Training {
             own: OwnData::new(requests.clone()),
             drawn: Drawings::new(requests.clone()),
             last_run: None,
+            is_continuing: false,
             updates: VecDeque::new(),
             requests,
         }
@@ -67,9 +70,11 @@ impl Training {
             TrainingUpdate::Started { config, .. } => {
                 self.is_running = true;
                 self.last_run = None;
+                self.is_continuing = false;
                 self.own.was_used(&config.data.dir);
             }
-            TrainingUpdate::Stopped { .. } | TrainingUpdate::Failed(_) => self.is_running = false,
+            TrainingUpdate::Stopped { .. } => self.is_running = false,
+            TrainingUpdate::Failed(_) => (self.is_running, self.is_continuing) = (false, false),
             _ => {}
         }
         self.updates.push_back(update);

@@ -98,7 +98,7 @@ impl TrainingRecord {
             }
             TrainingUpdate::Recovered { message } => self.add_message(message),
             TrainingUpdate::Buffer { .. } => {}
-            TrainingUpdate::Stopped { is_complete, checkpoint } => {
+            TrainingUpdate::Stopped { is_complete, checkpoint, .. } => {
                 self.phase = match is_complete {
                     true => Phase::Complete(checkpoint),
                     false => Phase::Paused(checkpoint),
@@ -242,7 +242,11 @@ mod tests {
         run.take(TrainingUpdate::Step(point(4951)));
         assert_eq!(run.points.last_step(), Some(4951));
         assert!(run.accuracy.is_empty() && run.messages.len() == 1);
-        let stopped = TrainingUpdate::Stopped { is_complete: false, checkpoint: "runs/a/c".into() };
+        let stopped = TrainingUpdate::Stopped {
+            is_complete: false,
+            checkpoint: "runs/a/c".into(),
+            temperature: None,
+        };
         run.take(stopped);
         assert_eq!(run.phase, Phase::Paused("runs/a/c".into()));
         run.take(started(4951));
