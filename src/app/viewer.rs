@@ -376,6 +376,16 @@ mod tests {
         assert_eq!(viewer.view(), before);
         let is_run = |command: &Command| matches!(command, Command::Restart(_) | Command::Open(_));
         assert!(!viewer.take_commands().iter().any(is_run));
+        // From the lab, the chains of the other tabs come back too.
+        let own = "tab=lab&lab.target=ring&model=mnist&num_steps=9&lane2.sampler.kind=mala";
+        let mut viewer = Viewer::new(ViewState::from_query(own).unwrap());
+        let before = viewer.view();
+        viewer.lesson.open(2, 1);
+        viewer.follow();
+        viewer.set_up(lesson);
+        viewer.lesson.go_back();
+        viewer.follow();
+        assert_eq!(viewer.view(), before);
         // A window that began with a lesson has nothing from before it.
         let mut viewer = Viewer::new(ViewState::from_query("lesson=3").unwrap());
         viewer.follow();

@@ -72,7 +72,8 @@ impl Trainer {
         self.average = good.average.clone();
         self.optimizer = good.optimizer.clone();
         self.buffer = good.buffer.copy();
-        let Counters { num_recoveries, learning_rate_factor, elapsed_secs, best, .. } = self.counters;
+        let Counters { num_recoveries, learning_rate_factor, elapsed_secs, best, .. } =
+            self.counters;
         self.counters = Counters {
             num_recoveries,
             learning_rate_factor,
@@ -81,5 +82,23 @@ impl Trainer {
             ..good.counters.clone()
         };
         self.samplers = super::samplers(&self.config, &self.counters);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{checkpoint::Best, config::RunConfig, data, device};
+
+    #[test]
+    fn the_best_evaluation_stays_that_of_its_file() {
+        let config = RunConfig::preset("toy-two-moons").unwrap();
+        let train = data::load(&config.data, 0).unwrap().train;
+        let mut trainer = Trainer::new(config, train, &device::cpu()).unwrap();
+        trainer.remember();
+        let best = Best { step: 5, validation_accuracy: 0.9 };
+        (trainer.counters.best, trainer.counters.step) = (Some(best), 7);
+        assert_eq!(trainer.recover().unwrap().step, 0);
+        assert_eq!(trainer.counters.best, Some(best));
     }
 }

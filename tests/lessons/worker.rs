@@ -377,6 +377,12 @@ fn chains_follow_the_weights_in_training_and_nothing_is_lost() {
     assert!(saved.optimizer == run.optimizer);
     desk.ask(Command::Save(copy));
     assert!(desk.refusal().contains("already exists"));
+    // With another model open, what is saved is still the model that was trained last.
+    desk.ask(Command::Open("fashion".into()));
+    let second = folder.path().join("second.safetensors");
+    desk.ask(Command::Save(second.clone()));
+    desk.wait(|event| matches!(event, Event::Saved(_)).then_some(()));
+    assert_eq!(Checkpoint::load(&second).unwrap().counters.step, run.counters.step);
     desk.ask(Command::ResumeTraining(out.clone()));
     let resumed = desk.wait(|event| match event {
         Event::Training(update) => match *update {

@@ -242,6 +242,12 @@ fn the_next_start_offers_to_continue_a_run() {
         assert!(next.worker.asked.iter().any(is_asked));
         assert_eq!(next.viewer().session.tab, Tab::Train);
         assert!(!next.has("Continue fashion-quick"));
+        // A run that could not be taken up is still there.
+        let busy = TrainingUpdate::Failed("the run is in use".into());
+        next.worker.say(Event::Training(Box::new(busy)));
+        next.pass(2, 0);
+        assert!(next.has("Continue fashion-quick, step 495 of 2028?"), "{size:?}");
+        assert!(next.viewer().memory().contains("\"step\":495"));
     }
     // A run whose folder is gone is forgotten, and so is a text that is no memory.
     let mut window = window([1280.0, 800.0], "");
@@ -258,11 +264,8 @@ fn a_run_that_is_over_is_not_offered_again() {
     let mut window = window([1280.0, 800.0], "");
     train(&mut window, 3);
     assert!(window.viewer().memory().contains("\"step\":3"));
-    let over = TrainingUpdate::Stopped {
-        is_complete: true,
-        checkpoint: "c".into(),
-        temperature: None,
-    };
+    let over =
+        TrainingUpdate::Stopped { is_complete: true, checkpoint: "c".into(), temperature: None };
     window.worker.say(Event::Training(Box::new(over)));
     window.pass(2, 0);
     assert!(window.viewer().memory().contains("\"run\":null"));

@@ -23,6 +23,21 @@ fn played() -> Window {
     window
 }
 
+/// Says that a training run has begun.
+fn start_training(window: &mut Window) {
+    let config = jempp::config::RunConfig::preset("fashion-quick").unwrap();
+    window.worker.say(Event::Training(Box::new(TrainingUpdate::Started {
+        folder: "runs/x".into(),
+        config: Box::new(config),
+        step: 0,
+        num_steps: 10,
+        memory: String::new(),
+        class_names: jempp::data::class_names(jempp::config::DatasetName::FashionMnist).unwrap(),
+        shape: [1, 28, 28],
+    })));
+    window.pass(2, 0);
+}
+
 #[test]
 fn every_tab_is_drawn_at_every_size() {
     let sizes = [
@@ -122,17 +137,7 @@ fn nothing_to_bring_back_is_said() {
 #[test]
 fn a_model_that_would_pause_the_training_asks_first() {
     let mut window = Window::new();
-    let config = jempp::config::RunConfig::preset("fashion-quick").unwrap();
-    window.worker.say(Event::Training(Box::new(TrainingUpdate::Started {
-        folder: "runs/x".into(),
-        config: Box::new(config),
-        step: 0,
-        num_steps: 10,
-        memory: String::new(),
-        class_names: jempp::data::class_names(jempp::config::DatasetName::FashionMnist).unwrap(),
-        shape: [1, 28, 28],
-    })));
-    window.pass(2, 0);
+    start_training(&mut window);
     let num_opened = |window: &Window| {
         window.worker.asked.iter().filter(|command| matches!(command, Command::Open(_))).count()
     };
@@ -145,6 +150,37 @@ fn a_model_that_would_pause_the_training_asks_first() {
         window.pass(2, 0);
         assert_eq!(num_opened(&window) - before, is_opened, "{answer}");
     }
+}
+
+#[test]
+fn an_undo_that_would_pause_the_training_can_be_declined() {
+    let mut window = played();
+    let before = window.last_request();
+    let mut other = window.viewer().run.model.clone().unwrap();
+    other.name = "mnist".into();
+    window.worker.say(Event::Opened(Box::new(other)));
+    window.pass(2, 0);
+    let run = &mut window.harness.state_mut().viewer_mut().run;
+    run.settings.seed = 77;
+    run.restart();
+    window.pass(2, 0);
+    start_training(&mut window);
+    let settings = window.viewer().run.settings.clone();
+    assert_ne!(settings.seed, before.seed);
+    for _ in 0..2 {
+        window.harness.key_press_modifiers(egui::Modifiers::COMMAND, egui::Key::Z);
+        window.pass(2, 0);
+        assert!(window.has("Opening Fashion-MNIST (JEM++) pauses the training."));
+        window.click("Keep training");
+        window.pass(2, 0);
+        assert_eq!(window.viewer().run.settings, settings, "what is shown is what runs");
+        assert!(window.viewer().run.can_undo(), "the run before can still come back");
+    }
+    window.harness.key_press_modifiers(egui::Modifiers::COMMAND, egui::Key::Z);
+    window.pass(2, 0);
+    window.click("Pause training and open");
+    window.pass(4, 0);
+    assert_eq!(window.last_request(), before);
 }
 
 #[test]
