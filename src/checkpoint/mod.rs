@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     class_centers::ClassCentersData,
     config::{ConfigError, ModelConfig, RunConfig},
-    data::Dataset,
+    data::{Checksums, Dataset},
     files,
     memory::{Demand, TooMuchMemory},
     model::{HostTensor, ModelError, Network, WeightsError, with_weights},
@@ -199,6 +199,9 @@ pub struct Counters {
     /// The best evaluation so far, if the data has a validation part.
     #[serde(default)]
     pub best: Option<Best>,
+    /// The checksums of the data, if it was read from files.
+    #[serde(default)]
+    pub data: Option<Checksums>,
 }
 
 /// The best evaluation of a run so far, by the accuracy on the validation part.

@@ -14,7 +14,7 @@ use super::{
     tune::TuneArgs,
 };
 use crate::{
-    config::{EvalConfig, RunConfig},
+    config::{DatasetName, EvalConfig, RunConfig},
     data,
     eval::{
         EvalError, EvalFiles, EvalRequest, FidWeights, Part, cost_of_attacks, evaluate,
@@ -214,6 +214,10 @@ fn check_attack_key(key: &str, eval: &EvalConfig) -> anyhow::Result<()> {
     }
 }
 
+/// The warning about the run's own data, if it has changed.
+const OTHER_TEST_PART: &str = "the test part is not the one of the training run, because its data has changed since. The model may have learned from \
+     some of these images; a folder `test` of its own stays apart from training";
+
 pub(super) fn run(args: EvalArgs) -> anyhow::Result<()> {
     let out = args.out.destination(&default_folder(DEFAULT_EVALUATION, args.shard));
     let kept = out.check(Job::Eval)?;
@@ -227,6 +231,11 @@ pub(super) fn run(args: EvalArgs) -> anyhow::Result<()> {
     let RunConfig { data: section, seed, .. } = &checkpoint.config;
     let splits = during("reading the data", || data::load_at_hand(section, *seed))?
         .in_classes(&checkpoint.class_names);
+    let tested = checkpoint.counters.data.map(|data| data.test);
+    let is_of_run = section.dataset == DatasetName::Custom && data.is_empty();
+    if is_of_run && tested.is_some_and(|tested| tested != splits.test.checksum()) {
+        complain!("warning: {OTHER_TEST_PART}");
+    }
     let mut rows = opening::model_rows(&args.model, &checkpoint);
     rows.push(opening::calibration_row(&checkpoint));
     rows.push(("Data", splits.describe()));

@@ -1,6 +1,7 @@
 //! Data sets: their types, their sources, and their division into batches.
 
 mod batches;
+mod checksums;
 #[cfg(feature = "gui")]
 #[doc(hidden)]
 pub mod drawn;
@@ -22,6 +23,7 @@ mod toy_densities;
 use serde::{Deserialize, Serialize};
 
 pub use batches::{Batch, Batches};
+pub use checksums::Checksums;
 pub use error::DataError;
 pub use facts::{ClassFacts, Facts};
 pub use load::{Splits, is_embedded, load, load_at_hand, load_files, prepare};

@@ -17,6 +17,10 @@ use crate::{
     trainer::Trainer,
 };
 
+/// The note of a run that is resumed on data that has changed.
+const OTHER_DATA: &str = "the data is not the one that this run began with: items were added, removed or changed. If the test part is \
+     chosen by the seed, it may now hold images that the model has learned from; a folder `test` of its own stays apart";
+
 impl Training {
     /// Starts a new run in the folder `out`: reads the data, estimates the class centres and saves a first checkpoint.
     ///
@@ -58,6 +62,7 @@ impl Training {
         check_same_start(ranks, &config, &splits)?;
         let warnings = splits.warnings().to_vec();
         let mut description = RunDescription::of(&config, &splits);
+        let checksums = splits.checksums();
         let toml = config.to_toml();
         let made =
             Trainer::new_with(config, splits.train, &device.device, ranks, &mut |done, of| {
@@ -72,6 +77,7 @@ impl Training {
             // The folder is created last, so that a run that cannot start leaves none behind.
             let folder = RunFolder::create(out)?;
             let mut run = Self::of(description, trainer, folder, [splits.validation, splits.test]);
+            run.trainer.counters_mut().data = checksums;
             run.notes.extend(warnings);
             run.notes.extend(cut.map(|cut| cut.to_string()));
             // A run that diverges at once still leaves a checkpoint to inspect and resume.
@@ -118,6 +124,7 @@ impl Training {
         let config = checkpoint.config.clone();
         let mut description = RunDescription::of(&config, &splits);
         let counters = checkpoint.counters.clone();
+        let checksums = splits.checksums();
         let made = Trainer::resume_among(checkpoint, splits.train, &device.device, ranks);
         let trainer = ranks.agree(made.map_err(TrainingError::from))?;
         trainer.compare_weights().await?;
@@ -132,6 +139,10 @@ impl Training {
                 });
             }
             run.notes.extend(edits_of(&run.folder, &before));
+            if counters.data.is_some() && checksums != counters.data {
+                run.notes.push(OTHER_DATA.into());
+            }
+            run.trainer.counters_mut().data = counters.data.or(checksums);
             on_event(TrainingEvent::Ready(Box::new(run.description.clone())));
             run.folder.rewind(&counters)?;
             if config != before {
@@ -255,12 +266,7 @@ pub(super) fn check_same_start(
 
 /// The number of items of a data set, and a hash of it.
 fn fingerprint(set: &Dataset) -> String {
-    let mut hash = crc32fast::Hasher::new();
-    hash.update(bytemuck::cast_slice(&set.labels));
-    for items in (0..set.len()).collect::<Vec<_>>().chunks(1000) {
-        hash.update(bytemuck::cast_slice(&set.gather(items.iter().copied())));
-    }
-    format!("{} items with the hash {:08x}", set.len(), hash.finalize())
+    format!("{} items with the hash {:08x}", set.len(), set.checksum())
 }
 
 /// A note if batch norm takes its statistics from the images of each rank.
