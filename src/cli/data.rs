@@ -7,6 +7,7 @@ use clap::Args;
 use super::{progress::during, say_opening, settings};
 use crate::{
     config::{ConfigError, DatasetName, RunConfig},
+    counts::{counted, grouped},
     data::{self, Facts, Splits},
     picture,
     results_folder::check_file,
@@ -20,6 +21,7 @@ const MAX_COLUMNS: usize = 20;
 /// Limits on the sizes and classes that are listed as text.
 const SIZES_SHOWN: usize = 5;
 const CLASSES_SHOWN: usize = 20;
+const OTHERS: [&str; 2] = ["other", "others"];
 
 #[derive(Debug, Args)]
 pub(super) struct DataArgs {
@@ -88,8 +90,9 @@ pub(super) fn run(args: &DataArgs) -> anyhow::Result<()> {
 fn print(splits: &Splits, facts: &Facts) {
     let mut rows = vec![("Data", facts.source.clone())];
     if !facts.sizes.is_empty() {
-        let one = |([h, w], count): &([usize; 2], usize)| format!("{h}×{w} ({count})");
-        rows.push(("Files", listed(facts.sizes.iter().map(one), SIZES_SHOWN, "other sizes")));
+        let one = |([h, w], count): &([usize; 2], usize)| format!("{h}×{w} ({})", grouped(*count));
+        let sizes = listed(facts.sizes.iter().map(one), SIZES_SHOWN, ["other size", "other sizes"]);
+        rows.push(("Files", format!("{sizes}, height×width")));
     }
     let [c, h, w] = facts.shape;
     let seen = match [c, h * w] {
@@ -98,16 +101,17 @@ fn print(splits: &Splits, facts: &Facts) {
         _ => format!("colour images of {h}×{w}"),
     };
     rows.push(("Network", format!("sees {seen}")));
-    let mut parts = format!("{} training", splits.train.len());
+    let mut parts = format!("{} training", grouped(splits.train.len()));
     if !splits.validation.is_empty() {
-        parts += &format!(", {} validation", splits.validation.len());
+        parts += &format!(", {} validation", grouped(splits.validation.len()));
     }
-    rows.push(("Parts", format!("{parts} and {} test items", splits.test.len())));
-    let count = facts.classes.len();
+    let tested = counted(splits.test.len(), "test item", "test items");
+    rows.push(("Parts", format!("{parts} and {tested}")));
+    let count = grouped(facts.classes.len());
     let one = |class: &data::ClassFacts| {
-        format!("{} ({})", class.name, class.train + class.validation + class.test)
+        format!("{} ({})", class.name, grouped(class.train + class.validation + class.test))
     };
-    let classes = listed(facts.classes.iter().map(one), CLASSES_SHOWN, "others");
+    let classes = listed(facts.classes.iter().map(one), CLASSES_SHOWN, OTHERS);
     rows.push(("Classes", format!("{count}: {classes}")));
     rows.extend(facts.choices.iter().map(|choice| ("Choice", choice.clone())));
     rows.extend(facts.skipped.iter().map(|skipped| ("Skipped", skipped.clone())));
@@ -117,12 +121,16 @@ fn print(splits: &Splits, facts: &Facts) {
     }
 }
 
-/// The first of some texts, and how many follow.
-fn listed(texts: impl ExactSizeIterator<Item = String>, most: usize, what: &str) -> String {
+/// The first of some texts, and how many follow: one or many of what these words say.
+fn listed(
+    texts: impl ExactSizeIterator<Item = String>,
+    most: usize,
+    [one, many]: [&str; 2],
+) -> String {
     let more = texts.len().saturating_sub(most);
     let mut line = texts.take(most).collect::<Vec<_>>().join(", ");
     if more > 0 {
-        line += &format!(" and {more} {what}");
+        line += &format!(" and {}", counted(more, one, many));
     }
     line
 }
@@ -144,10 +152,13 @@ fn sheet(splits: &Splits) -> (image::RgbImage, String) {
     let rows: Vec<Vec<&[f32]>> = rows.iter().map(|row| row.chunks(size).collect()).collect();
     let columns = rows.iter().map(Vec::len).max().unwrap_or(1);
     let rows: Vec<&[&[f32]]> = rows.iter().map(Vec::as_slice).collect();
-    let names = listed(train.class_names.iter().take(num_rows).cloned(), CLASSES_SHOWN, "others");
+    let names = listed(train.class_names.iter().take(num_rows).cloned(), CLASSES_SHOWN, OTHERS);
     let what = match train.num_classes() - num_rows {
         0 => format!("rows from the top: {names}"),
-        left_out => format!("the first {num_rows} classes ({left_out} are left out): {names}"),
+        left_out => format!(
+            "the first {num_rows} classes ({} left out): {names}",
+            counted(left_out, "other is", "others are")
+        ),
     };
     (picture::sheet(&rows, train.shape, columns), what)
 }

@@ -41,7 +41,8 @@ pub fn load_images(path: &Path, shape: [usize; 3], most: usize) -> Result<Loose,
     let size = shape.iter().product::<usize>();
     let items = spread(count, most).flat_map(|index| &bytes[index * size..(index + 1) * size]);
     let values = items.map(|&byte| f32::from(byte) / 127.5 - 1.0).collect();
-    let description = format!("{} of the {count} images there", count.min(most));
+    let description =
+        format!("{} of the {} there", count.min(most), counted(count, "image", "images"));
     Ok(Loose { values, description })
 }
 

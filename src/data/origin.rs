@@ -69,12 +69,13 @@ impl Splits {
     pub fn describe(&self) -> String {
         let Self { train, validation, test, origin, .. } = self;
         let items = items_of(train.shape);
+        let noun = if train.shape[1] * train.shape[2] == 1 { "points" } else { "images" };
         let mut counts = format!("{} training", train.len());
         if !validation.is_empty() {
             counts += &format!(", {} validation", validation.len());
         }
         let tested = match test.len() {
-            0 => format!(" {items}, no test images"),
+            0 => format!(" {items}, no test {noun}"),
             count => format!(" and {count} test {items}"),
         };
         let from = origin.source();

@@ -167,7 +167,11 @@ impl<'a> Evaluation<'a> {
         check(config)?;
         checkpoint.check_data(&splits.test)?;
         if splits.test.is_empty() {
-            return Err(EvalError::Request("there are no test images to evaluate on".into()));
+            let [_, h, w] = splits.test.shape;
+            let items = if h * w == 1 { "points" } else { "images" };
+            return Err(EvalError::Request(format!(
+                "there are no test {items} to evaluate on; add a test part to the data, or evaluate on data that has one"
+            )));
         }
         let read =
             |path: &PathBuf| read_comparable(path, data::name(config.data.dataset), &splits.test);

@@ -53,8 +53,8 @@ pub enum PictureError {
     Cut(String),
     /// The picture has no pixels or too many.
     #[error(
-        "picture {path} is {width} × {height} pixels; from 1 × 1 pixel to 256 MiB unpacked (89 million colour pixels) \
-         are read"
+        "picture {path} is {height}×{width} pixels (height×width); from 1×1 pixel to 256 MiB unpacked (89 million colour \
+         pixels) are read"
     )]
     Size {
         /// The path of the file.

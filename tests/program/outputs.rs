@@ -499,5 +499,5 @@ fn there_is_no_number_where_nothing_was_measured() {
     assert!(said.contains("too few"), "{said}");
     write_digits(&dir.path().join("none"), &train, &[]);
     let said = fails(dir.path(), &["eval", "--model", "mnist", "--data", "none"]);
-    assert!(said.contains("no test images"), "{said}");
+    assert!(said.contains("no test images to evaluate on; add a test part to the data"), "{said}");
 }

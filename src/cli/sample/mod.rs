@@ -22,6 +22,7 @@ use crate::{
     checkpoint::{self, Checkpoint},
     config::{RunConfig, SamplerKind},
     convergence::ConvergenceSettings,
+    counts::counted,
     data,
     device::ComputeDevice,
     eval::results::{is_weak_judge, weak_judge},
@@ -176,10 +177,11 @@ fn chains(checkpoint: &Checkpoint, args: &SampleArgs, seed: u64) -> String {
         format!("; part {shard} has {} of them", range.len())
     });
     format!(
-        "{} ({num_classes} classes × {per_class}) from {}, {} steps of {rule}, seed {seed}{part}",
+        "{} ({} × {per_class}) from {}, {} of {rule}, seed {seed}{part}",
         num_classes * per_class,
+        counted(num_classes, "class", "classes"),
         args.start,
-        args.steps
+        counted(args.steps as usize, "step", "steps")
     )
 }
 

@@ -1,7 +1,8 @@
 //! Zip archives as lists of named files. Nothing is ever unpacked to the disk.
 
 use std::{
-    io::{self, Read},
+    collections::HashSet,
+    io::{self, Read, Seek, SeekFrom},
     sync::Arc,
 };
 
@@ -11,7 +12,7 @@ use super::{
     MAX_ITEMS, MAX_TOTAL_BYTES, Reason,
     bytes::{Archive, Bytes},
     items::some_of,
-    named::{Files, NamedFile},
+    named::{Files, NamedFile, same_name},
     names::Names,
 };
 use crate::counts::counted;
@@ -27,12 +28,20 @@ const END_BYTES: u64 = (1 << 16) + 128;
 /// links, encrypted entries, and those packed in a way that is not read.
 ///
 /// # Errors
-/// The archive is damaged, or holds too much.
+/// The archive is damaged, holds too much, or holds two files of one name.
 pub(super) fn list(bytes: Bytes, len: u64) -> Result<Files, Reason> {
     let damaged = |error: zip::result::ZipError| format!("the archive is damaged: {error}");
     check_count(bytes.clone(), len)
         .map_err(|error| format!("the archive is damaged: {error}"))??;
-    let archive = Arc::new(Archive(ZipArchive::new(bytes).map_err(damaged)?));
+    let archive = ZipArchive::new(bytes.clone()).map_err(damaged)?;
+    if archive.has_duplicate_names()
+        && let Some(name) = double(bytes, archive.central_directory_start())
+    {
+        return Err(same_name(&name));
+    }
+    let foreign = archive.file_names_raw().filter(|name| std::str::from_utf8(name).is_err());
+    let num_foreign = foreign.count();
+    let archive = Arc::new(Archive(archive));
     let mut names = Names::default();
     let (mut num_links, mut locked, mut unknown) = (0, Vec::new(), Vec::new());
     let mut found = Files::default();
@@ -56,8 +65,14 @@ pub(super) fn list(bytes: Bytes, len: u64) -> Result<Files, Reason> {
         }
     }
     check_size(total, len)?;
-    found.all.sort_by(|a, b| a.name.cmp(&b.name));
+    found.sort()?;
     found.folders.sort();
+    if num_foreign > 0 {
+        found.choices.push(format!(
+            "{} not in UTF-8, and may be shown wrongly; pack the files again with names in UTF-8",
+            counted(num_foreign, "name in the archive is", "names in the archive are")
+        ));
+    }
     found.skipped = names.skipped();
     for (names, one, many) in [
         (locked, "file under a password", "files under a password"),
@@ -81,6 +96,28 @@ pub(super) fn list(bytes: Bytes, len: u64) -> Result<Files, Reason> {
     Ok(found)
 }
 
+/// The name of two files in the list of an archive, which begins at this place.
+fn double(mut bytes: Bytes, start: u64) -> Option<String> {
+    /// The start of the record of a file, the bytes of a record, and the places of the lengths of name, extra and comment
+    /// in it, all of which follow it.
+    const RECORD: (&[u8], usize, [usize; 3]) = (b"PK\x01\x02", 46, [28, 30, 32]);
+    bytes.seek(SeekFrom::Start(start)).ok()?;
+    let mut seen = HashSet::new();
+    let mut record = [0; RECORD.1];
+    loop {
+        bytes.read_exact(&mut record).ok().filter(|()| record.starts_with(RECORD.0))?;
+        let [name, extra, comment] =
+            RECORD.2.map(|at| usize::from(u16::from_le_bytes([record[at], record[at + 1]])));
+        let mut rest = vec![0; name + extra + comment];
+        bytes.read_exact(&mut rest).ok()?;
+        rest.truncate(name);
+        // A folder may be listed twice.
+        if !rest.ends_with(b"/") && !seen.insert(rest.clone()) {
+            return Some(String::from_utf8_lossy(&rest).into_owned());
+        }
+    }
+}
+
 /// Writes a list of files as a zip archive, from which it can be read again. Pictures are packed already, so nothing is
 /// packed again.
 ///
@@ -101,7 +138,6 @@ pub(super) fn write(files: &Files, out: impl io::Write + io::Seek) -> io::Result
 
 /// Checks how many entries the end of an archive promises, before memory is taken for them.
 fn check_count(mut bytes: Bytes, len: u64) -> io::Result<Result<(), Reason>> {
-    use std::io::{Seek, SeekFrom};
     /// The start of the closing record of a large archive, and the place of its number of entries.
     const LARGE: (&[u8], usize) = (b"PK\x06\x06", 32);
     bytes.seek(SeekFrom::Start(len.saturating_sub(END_BYTES)))?;

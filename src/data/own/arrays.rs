@@ -10,13 +10,15 @@ use zip::ZipArchive;
 use super::{
     MAX_ITEMS, MAX_TOTAL_BYTES, Reason,
     bytes::Bytes,
-    items::{Gathered, Items, classes_of},
+    items::{Gathered, Items, classes_of, some_of},
     named::{Files, NamedFile},
     npy::{self, Numbers, Values as Elements},
     points,
+    range::Range,
 };
 use crate::{
     config::{DataConfig, ImageColor, ImageFit, ImageSize},
+    counts::counted,
     data::Values,
 };
 
@@ -33,6 +35,84 @@ const PART_NAMES: [&str; 3] = ["training", "validation", "test"];
 /// The arrays of a part.
 type Arrays = (Numbers, Vec<String>);
 
+/// Where arrays are, each under its name.
+enum Source<'a> {
+    Archive(ZipArchive<Bytes>),
+    Files(Vec<&'a NamedFile>),
+}
+
+impl Source<'_> {
+    fn read<T>(
+        &mut self,
+        name: &str,
+        read: fn(&mut dyn Read, u64) -> Result<T, Reason>,
+    ) -> Result<T, Reason> {
+        let named = |reason: &dyn std::fmt::Display| format!("{name}: {reason}");
+        match self {
+            Self::Archive(archive) => {
+                let mut entry = archive.by_name(name).map_err(|error| named(&error))?;
+                let possible =
+                    entry.size().min(entry.compressed_size().saturating_mul(MOST_PER_PACKED));
+                read(&mut entry, possible).map_err(|reason| named(&reason))
+            }
+            Self::Files(files) => {
+                let file = files.iter().find(|file| file.name == name);
+                let file = file.ok_or_else(|| named(&"it is not there"))?;
+                let (bytes, len) = file.open().map_err(|error| named(&error))?;
+                read(&mut BufReader::new(bytes), len).map_err(|reason| named(&reason))
+            }
+        }
+    }
+}
+
+/// The arrays of a data set by their names.
+#[derive(Default)]
+struct Roles {
+    /// Items and labels of each part.
+    parts: [[Option<String>; 2]; 3],
+    others: Vec<String>,
+}
+
+impl Roles {
+    /// The roles that the names say, which all begin with `folder`.
+    ///
+    /// # Errors
+    /// Two arrays have the same role.
+    fn of(names: &[String], folder: &str) -> Result<Self, Reason> {
+        let mut roles = Self::default();
+        for name in names {
+            let Some((part, role)) = role_of(name.strip_prefix(folder).unwrap_or(name)) else {
+                roles.others.push(name.trim_end_matches(".npy").to_string());
+                continue;
+            };
+            if let Some(other) = roles.parts[part][role].replace(name.clone()) {
+                return Err(format!("{other} and {name} are both the {} part", PART_NAMES[part]));
+            }
+        }
+        Ok(roles)
+    }
+
+    /// Reads the arrays.
+    fn read(self, mut source: Source<'_>, config: &DataConfig) -> Result<Gathered, Reason> {
+        let mut parts: [Option<Arrays>; 3] = [const { None }; 3];
+        for (part, place) in self.parts.into_iter().enumerate() {
+            parts[part] = match place {
+                [Some(items), Some(labels)] => {
+                    Some((source.read(&items, npy::numbers)?, source.read(&labels, npy::labels)?))
+                }
+                [None, None] => None,
+                [Some(items), None] => return Err(format!("{items} has no labels beside it")),
+                [None, Some(labels)] => return Err(format!("{labels} has no images beside it")),
+            };
+        }
+        let mut gathered = gather(parts, config)?;
+        if !self.others.is_empty() {
+            gathered.skipped.push(format!("other arrays ({})", some_of(&self.others)));
+        }
+        Ok(gathered)
+    }
+}
+
 /// Reads an archive with the arrays x and y, or with such arrays for each part.
 ///
 /// # Errors
@@ -40,43 +120,42 @@ type Arrays = (Numbers, Vec<String>);
 pub(super) fn read_npz(file: &NamedFile, config: &DataConfig) -> Result<Gathered, Reason> {
     let (file, _) = file.open().map_err(|error| error.to_string())?;
     let damaged = |error: zip::result::ZipError| format!("the archive is damaged: {error}");
-    let mut archive = ZipArchive::new(file).map_err(damaged)?;
+    let archive = ZipArchive::new(file).map_err(damaged)?;
     let names = archive.file_names().map(|name| name.map(Cow::into_owned));
     let names: Vec<String> = names.collect::<Result<_, _>>().map_err(damaged)?;
-    let mut places: [[Option<String>; 2]; 3] = Default::default();
-    let mut others = Vec::new();
-    for name in &names {
-        let Some((part, role)) = role_of(name) else {
-            others.push(name.trim_end_matches(".npy").to_string());
-            continue;
-        };
-        if let Some(other) = places[part][role].replace(name.clone()) {
-            return Err(format!("{other} and {name} are both the {} part", PART_NAMES[part]));
-        }
-    }
-    let mut parts: [Option<Arrays>; 3] = [const { None }; 3];
-    for (part, place) in places.into_iter().enumerate() {
-        parts[part] = match place {
-            [Some(items), Some(labels)] => {
-                let items = read_entry(&mut archive, &items, npy::numbers)?;
-                Some((items, read_entry(&mut archive, &labels, npy::labels)?))
-            }
-            [None, None] => None,
-            [Some(items), None] => return Err(format!("{items} has no labels beside it")),
-            [None, Some(labels)] => return Err(format!("{labels} has no images beside it")),
-        };
-    }
-    if parts[0].is_none() {
+    let roles = Roles::of(&names, "")?;
+    if roles.parts[0].iter().all(Option::is_none) {
         return Err(format!(
             "it has the arrays {}; name images and labels x and y, or x_train, y_train, x_test and y_test",
-            super::items::some_of(&names)
+            some_of(&names)
         ));
     }
-    let mut gathered = gather(parts, config)?;
-    if !others.is_empty() {
-        gathered.skipped.push(format!("other arrays ({})", super::items::some_of(&others)));
+    roles.read(Source::Archive(archive), config)
+}
+
+/// Reads files with one array each, named as in an archive, if all that may be data are such files beside each other and
+/// the training part has images and labels.
+///
+/// # Errors
+/// As [`read_npz`].
+pub(super) fn read_files(
+    candidates: &[&NamedFile],
+    beside: &Files,
+    config: &DataConfig,
+) -> Result<Option<Gathered>, Reason> {
+    let folder_of = |file: &NamedFile| file.name[..file.name.len() - file.last().len()].to_string();
+    let Some(folder) = candidates.first().map(|file| folder_of(file)) else { return Ok(None) };
+    let is_one = |file: &NamedFile| file.ending() == "npy" && folder_of(file) == folder;
+    if !candidates.iter().all(|file| is_one(file)) {
+        return Ok(None);
     }
-    Ok(gathered)
+    let files: Vec<&NamedFile> = beside.all.iter().filter(|file| is_one(file)).collect();
+    let names: Vec<String> = files.iter().map(|file| file.name.clone()).collect();
+    let roles = Roles::of(&names, &folder)?;
+    match roles.parts[0].iter().all(Option::is_some) {
+        true => roles.read(Source::Files(files), config).map(Some),
+        false => Ok(None),
+    }
 }
 
 /// The part of an array, and 0 for items or 1 for labels.
@@ -96,16 +175,6 @@ fn role_of(name: &str) -> Option<(usize, usize)> {
         () if LABELS.contains(&name) => Some((part, 1)),
         () => None,
     }
-}
-
-fn read_entry<T>(
-    archive: &mut ZipArchive<Bytes>,
-    name: &str,
-    read: fn(&mut dyn Read, u64) -> Result<T, Reason>,
-) -> Result<T, Reason> {
-    let mut entry = archive.by_name(name).map_err(|error| format!("{name}: {error}"))?;
-    let possible = entry.size().min(entry.compressed_size().saturating_mul(MOST_PER_PACKED));
-    read(&mut entry, possible).map_err(|reason| format!("{name}: {reason}"))
 }
 
 /// The name of a file of labels that is beside any array.
@@ -128,11 +197,13 @@ pub(super) fn read_npy(
     config: &DataConfig,
 ) -> Result<Gathered, Reason> {
     let own_name = file.last();
+    if is_of_labels(own_name) {
+        return Err("it holds labels; name the file of images".into());
+    }
     let stem = own_name.rsplit_once('.').map_or(own_name, |(stem, _)| stem);
     let names = [format!("{stem}{BESIDE_ONE}"), BESIDE.to_string()];
     let labels = names.iter().find_map(|name| beside.all.iter().find(|file| file.name == *name));
     let labels = labels
-        .filter(|labels| labels.name != own_name)
         .ok_or_else(|| format!("its labels are missing: {} or {} beside it", names[0], names[1]))?;
     let open = |file: &NamedFile| file.open().map_err(|error| format!("{}: {error}", file.name));
     let (bytes, len) = open(file)?;
@@ -151,7 +222,14 @@ fn gather(parts: [Option<Arrays>; 3], config: &DataConfig) -> Result<Gathered, R
         let Some((items, labels)) = part else { continue };
         let count = items.shape.first().copied().unwrap_or(0);
         if count != labels.len() {
-            return Err(format!("the {name} part has {count} items and {} labels", labels.len()));
+            return Err(format!(
+                "the {name} part has {} and {}",
+                counted(count, "item", "items"),
+                counted(labels.len(), "label", "labels")
+            ));
+        }
+        if let Some(empty) = labels.iter().position(|label| label.trim().is_empty()) {
+            return Err(format!("label {empty} of the {name} part is empty; every item needs one"));
         }
         if count > MAX_ITEMS {
             return Err(format!("the {name} part has {count} items; at most {MAX_ITEMS} are read"));
@@ -197,22 +275,26 @@ fn gather_images(
     class_names: Vec<String>,
     config: &DataConfig,
 ) -> Result<Gathered, Reason> {
-    let range = Range::of(parts.iter().flatten().map(|(items, _)| &items.values))?;
-    let mut shape = None;
+    let mut shapes: [Option<([usize; 3], bool)>; 3] = [None; 3];
+    for (at, part) in parts.iter().enumerate() {
+        shapes[at] = part.as_ref().map(|(items, _)| image_shape(&items.shape)).transpose()?;
+    }
+    let mut found = shapes.iter().flatten().map(|(shape, _)| *shape);
+    let shape = found.next().ok_or("there is nothing to train on")?;
+    if let Some(other) = found.find(|other| *other != shape) {
+        return Err(format!(
+            "its parts have images of shape {shape:?} and {other:?} (C, H, W); all need the same"
+        ));
+    }
+    let values = [0, 1, 2].map(|at| parts[at].as_ref().map(|(items, _)| &items.values));
+    let range = Range::of(values, PART_NAMES)?;
     let mut items: [Option<Items>; 3] = [const { None }; 3];
     for (at, part) in parts.into_iter().enumerate() {
-        let Some((numbers, labels)) = part else { continue };
-        let (found, is_last) = image_shape(&numbers.shape)?;
-        if *shape.get_or_insert(found) != found {
-            return Err(format!(
-                "its parts have images of shape {shape:?} and {found:?} (C, H, W)"
-            ));
-        }
+        let (Some((numbers, labels)), Some((_, is_last))) = (part, shapes[at]) else { continue };
         let values = range.scaled(numbers.values);
-        let values = if is_last { channels_first(values, found) } else { values };
+        let values = if is_last { channels_first(values, shape) } else { values };
         items[at] = Some(Items::numbered(values, labels));
     }
-    let shape = shape.ok_or("there is nothing to train on")?;
     let total: usize =
         items.iter().flatten().map(|items| items.len() * shape.iter().product::<usize>()).sum();
     if total as u64 > MAX_TOTAL_BYTES {
@@ -227,8 +309,8 @@ fn gather_images(
     let [train, validation, test] = items;
     let mut gathered = Gathered::new(class_names, shape, train.unwrap_or_default(), settings);
     (gathered.validation, gathered.test) = (validation, test);
-    gathered.choices.push(range.name.to_string());
-    gathered.warnings.extend(range.warning);
+    gathered.choices.push(range.in_words());
+    gathered.warnings.extend(range.warning());
     let count = gathered.train.len()
         + [&gathered.validation, &gathered.test]
             .into_iter()
@@ -309,87 +391,6 @@ pub(super) fn planes<T: Copy>(values: &mut [T], [c, h, w]: [usize; 3]) {
         let last = image.to_vec();
         for (at, value) in last.into_iter().enumerate() {
             image[at % c * h * w + at / c] = value;
-        }
-    }
-}
-
-/// How the numbers of images become values in [-1, 1].
-struct Range {
-    name: &'static str,
-    factor: f32,
-    shift: f32,
-    /// Whether all numbers are bytes, which are kept as they are.
-    is_bytes: bool,
-    warning: Option<String>,
-}
-
-impl Range {
-    /// The range that the numbers of all parts fit: bytes, 0 to 1, -1 to 1, 0 to 255 or 0 to 65535.
-    ///
-    /// # Errors
-    /// A number is not finite, or the numbers fit no range.
-    fn of<'a>(all: impl Iterator<Item = &'a Elements>) -> Result<Self, Reason> {
-        let (mut low, mut high, mut is_bytes, mut is_floats) =
-            (f32::INFINITY, f32::NEG_INFINITY, true, false);
-        for elements in all {
-            match elements {
-                Elements::Bytes(bytes) => {
-                    low = low.min(bytes.iter().copied().min().unwrap_or(0).into());
-                    high = high.max(bytes.iter().copied().max().unwrap_or(0).into());
-                }
-                Elements::Integers(values) | Elements::Floats(values) => {
-                    let num_bad = values.iter().filter(|value| !value.is_finite()).count();
-                    if num_bad > 0 {
-                        return Err(format!(
-                            "x holds {num_bad} values that are not finite numbers"
-                        ));
-                    }
-                    is_bytes = false;
-                    is_floats |= matches!(elements, Elements::Floats(_));
-                    low = values.iter().copied().fold(low, f32::min);
-                    high = values.iter().copied().fold(high, f32::max);
-                }
-            }
-        }
-        let range = |name, factor, shift| Self { name, factor, shift, is_bytes, warning: None };
-        let mut found = match (low, high) {
-            _ if is_bytes => range("values are bytes, 0 to 255", 1.0 / 127.5, -1.0),
-            (0.0.., ..=1.0) => range("values are read as 0 to 1", 2.0, -1.0),
-            (-1.0.., ..=1.0) => range("values are read as -1 to 1", 1.0, 0.0),
-            (0.0.., ..=255.0) => range("values are read as 0 to 255", 1.0 / 127.5, -1.0),
-            (0.0.., ..=65535.0) if !is_floats => {
-                range("values are read as 0 to 65535", 1.0 / 32767.5, -1.0)
-            }
-            _ => {
-                return Err(format!(
-                    "the values of x go from {low} to {high}; scale them to 0 to 1, -1 to 1 or 0 to 255"
-                ));
-            }
-        };
-        let brightest = high * found.factor + found.shift;
-        if brightest < 0.0 && high > 0.0 {
-            found.warning = Some(format!(
-                "the images are dark: {}, and the largest is {high}; save x * {:.4}",
-                found.name,
-                (1.0 - found.shift) / found.factor / high
-            ));
-        }
-        Ok(found)
-    }
-
-    fn scaled(&self, values: Elements) -> Values {
-        match values {
-            Elements::Bytes(bytes) if self.is_bytes => Values::Bytes(bytes),
-            Elements::Bytes(bytes) => {
-                let values = bytes.into_iter().map(f32::from).collect();
-                self.scaled(Elements::Integers(values))
-            }
-            Elements::Integers(mut values) | Elements::Floats(mut values) => {
-                for value in &mut values {
-                    *value = (*value * self.factor + self.shift).clamp(-1.0, 1.0);
-                }
-                Values::Floats(values)
-            }
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{
     MAX_ITEMS, Reason, arrays,
-    items::{Gathered, Items},
+    items::{Gathered, Items, class_names},
     named::{Files, NamedFile},
 };
 use crate::{
@@ -130,7 +130,7 @@ impl Set {
         let shape = shape.ok_or("there is nothing to train on")?;
         if let Some(other) = read.iter().flatten().find(|part| part.shape != shape) {
             return Err(format!(
-                "its parts have images of shape {shape:?} and {:?} (C, H, W)",
+                "its parts have images of shape {shape:?} and {:?} (C, H, W); all need the same",
                 other.shape
             ));
         }
@@ -138,7 +138,7 @@ impl Set {
         let highest = read.iter().flatten().flat_map(|part| &part.labels).max().copied();
         let num_labels = highest.map_or(0, |label| usize::from(label) + 1);
         let class_names = match &self.classes {
-            Some(file) => class_names(file, num_labels)?,
+            Some(file) => names_in(file, num_labels)?,
             None => (0..num_labels).map(|label| label.to_string()).collect(),
         };
         let count = read.iter().flatten().map(|part| part.labels.len()).sum();
@@ -155,8 +155,7 @@ impl Set {
         };
         let [train, validation, test] = items;
         let mut gathered = Gathered::new(class_names, shape, train.unwrap_or_default(), settings);
-        gathered.validation = validation.filter(|items| items.len() > 0);
-        gathered.test = test.filter(|items| items.len() > 0);
+        (gathered.validation, gathered.test) = (validation, test);
         gathered.sizes.push(([shape[1], shape[2]], count));
         gathered.choices.push(format!("read {}", names.join(", ")));
         if let Some(classes) = &self.classes {
@@ -193,7 +192,7 @@ fn classes_in(found: &Files) -> Option<NamedFile> {
 }
 
 /// The names of the classes from a file with one name per line, the name of label 0 first.
-fn class_names(file: &NamedFile, num_labels: usize) -> Result<Vec<String>, Reason> {
+fn names_in(file: &NamedFile, num_labels: usize) -> Result<Vec<String>, Reason> {
     let bytes = file.read(MAX_CLASSES_BYTES).map_err(|error| format!("{CLASSES}: {error}"))?;
     let text = String::from_utf8(bytes).map_err(|_| format!("{CLASSES} is not text in UTF-8"))?;
     let text = text.trim_start_matches('\u{feff}').trim_end();
@@ -205,5 +204,8 @@ fn class_names(file: &NamedFile, num_labels: usize) -> Result<Vec<String>, Reaso
             counted(names.len(), "name", "names")
         ));
     }
-    super::items::class_names(&names).map_err(|reason| format!("{CLASSES}: {reason}"))
+    if let Some(empty) = names.iter().position(|name| name.is_empty()) {
+        return Err(format!("line {} of {CLASSES} is empty; every class needs a name", empty + 1));
+    }
+    class_names("name", &names).map_err(|reason| format!("{CLASSES}: {reason}"))
 }

@@ -1,11 +1,11 @@
 //! Images of any size and format from a list of files, brought to one size.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashMap},
     path::Path,
     sync::{
         Mutex,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicBool, Ordering},
     },
 };
 
@@ -44,66 +44,62 @@ pub(super) fn read(found: Files, config: &DataConfig) -> Result<Gathered, Reason
     if files.len() > MAX_ITEMS {
         return Err(format!("it holds {} images; at most {MAX_ITEMS} are read", files.len()));
     }
+    let has = [Part::Validation, Part::Test].map(|part| files.iter().any(|file| file.part == part));
     let reader = Reader::new(config);
     let mut broken = Vec::new();
-    let (mut images, mut headers) = (Vec::new(), Vec::new());
+    let mut images: Vec<Image> = Vec::new();
     let read: Vec<_> =
         (0..files.len()).into_par_iter().map(|at| reader.header(&files[at].file)).collect();
-    for (image, header) in files.into_iter().zip(read) {
+    for (labelled, header) in files.into_iter().zip(read) {
         match header {
-            Ok(header) => {
-                images.push(image);
-                headers.push(header);
-            }
+            Ok(header) => images.push((labelled, header)),
             Err(reason) => broken.push(reason),
         }
     }
-    if images.is_empty() {
-        return Err(no_image(&broken));
-    }
-    let sizes = sizes_of(&headers);
-    let (size, chosen) = size_of(config.size, &sizes);
-    choices.push(chosen);
     let is_gray = match config.color {
         ImageColor::Gray => true,
         ImageColor::Rgb => false,
         ImageColor::Auto => !reader.has_colour.load(Ordering::Relaxed),
     };
+    let channels = if is_gray { 1 } else { 3 };
+    let (size, decoded) = loop {
+        if images.is_empty() {
+            return Err(no_image(&broken));
+        }
+        let (size, _) = size_of(config.size, &sizes_of(&images));
+        check_total(images.len(), size, channels)?;
+        let decoded = [Part::Train, Part::Validation, Part::Test]
+            .map(|part| reader.decode(&images, part, size, channels));
+        let num_before = images.len();
+        let mut reasons: HashMap<String, String> = HashMap::new();
+        let decoded = decoded.map(|part| {
+            reasons.extend(part.broken);
+            (part.items, part.num_clear)
+        });
+        images.retain(|(image, _)| match reasons.remove(&image.file.name) {
+            Some(reason) => {
+                broken.push(reason);
+                false
+            }
+            None => true,
+        });
+        // What cannot be decoded has no say in the size.
+        if images.len() == num_before || size_of(config.size, &sizes_of(&images)).0 == size {
+            break (size, decoded);
+        }
+    };
+    let sizes = sizes_of(&images);
+    choices.push(size_of(config.size, &sizes).1);
     if config.color == ImageColor::Auto {
         let why = if is_gray { "grey: all images are" } else { "colour: some images have it" };
         choices.push(why.to_string());
     }
-    say_changes(&headers, size, config.fit, &mut choices);
-    let channels = if is_gray { 1 } else { 3 };
-    let total = images.len().saturating_mul(channels * size[0] * size[1]);
-    if total as u64 > MAX_TOTAL_BYTES {
-        return Err(format!(
-            "its {} images of {}×{} take {} MiB; at most {} MiB are read. Choose a smaller data.size",
-            images.len(),
-            size[0],
-            size[1],
-            total >> 20,
-            MAX_TOTAL_BYTES >> 20
-        ));
-    }
-    let [mut train, mut validation, mut test] = [const { Vec::new() }; 3];
-    let mut large = Vec::new();
-    for (image, header) in images.into_iter().zip(&headers) {
-        if header.size[0] * header.size[1] > 64 * size[0] * size[1] {
-            large.push(image.file.name.clone());
-        }
-        match image.part {
-            Part::Train => train.push(image),
-            Part::Validation => validation.push(image),
-            Part::Test => test.push(image),
-        }
-    }
-    let mut decoded = |part: Vec<Labelled>| reader.decode(part, size, channels, &mut broken);
-    let (train, validation, test) = (decoded(train), decoded(validation), decoded(test));
+    say_changes(&images, size, config.fit, &mut choices);
+    let [(train, clear_train), (validation, clear_validation), (test, clear_test)] = decoded;
     if train.len() == 0 {
         return Err(no_image(&broken));
     }
-    let num_clear = reader.num_clear.load(Ordering::Relaxed);
+    let num_clear = clear_train + clear_validation + clear_test;
     if num_clear > 0 {
         let what = counted(num_clear, "image with transparency is", "images with transparency are");
         choices.push(format!("{what} placed on black, or on white if the image is dark"));
@@ -118,8 +114,13 @@ pub(super) fn read(found: Files, config: &DataConfig) -> Result<Gathered, Reason
         ..config.clone()
     };
     let mut gathered = Gathered::new(class_names, [channels, size[0], size[1]], train, settings);
-    gathered.validation = (validation.len() > 0).then_some(validation);
-    gathered.test = (test.len() > 0).then_some(test);
+    gathered.validation = has[0].then_some(validation);
+    gathered.test = has[1].then_some(test);
+    if config.size == ImageSize::Auto {
+        gathered.warnings.extend(shrunk(&images, size));
+    }
+    let is_large = |(_, header): &&Image| header.size[0] * header.size[1] > 64 * size[0] * size[1];
+    let large = names_of(images.iter().filter(is_large));
     if !large.is_empty() {
         gathered.warnings.push(format!(
             "{} more than 64 times the pixels that are used ({}); smaller copies would be read faster",
@@ -130,13 +131,63 @@ pub(super) fn read(found: Files, config: &DataConfig) -> Result<Gathered, Reason
     Ok(Gathered { choices, skipped, sizes, ..gathered })
 }
 
+/// A file of an image, and what it says about its pixels.
+type Image = (Labelled, Header);
+
+fn names_of<'a>(images: impl Iterator<Item = &'a Image>) -> Vec<String> {
+    images.map(|(image, _)| image.file.name.clone()).collect()
+}
+
+/// Checks the bytes of all images together.
+///
+/// # Errors
+/// They are more than are read.
+fn check_total(count: usize, size: [usize; 2], channels: usize) -> Result<(), Reason> {
+    let total = count.saturating_mul(channels * size[0] * size[1]);
+    match total as u64 > MAX_TOTAL_BYTES {
+        true => Err(format!(
+            "its {count} images of {}×{} take {} MiB; at most {} MiB are read. Choose a smaller data.size",
+            size[0],
+            size[1],
+            total >> 20,
+            MAX_TOTAL_BYTES >> 20
+        )),
+        false => Ok(()),
+    }
+}
+
+/// A warning if a few small images make the chosen size much smaller than the others ask for.
+fn shrunk(images: &[Image], [height, width]: [usize; 2]) -> Option<String> {
+    /// One of so many images is a few, and by this factor a side is much smaller.
+    const FEW: usize = 10;
+    const MUCH: usize = 2;
+    let side = |(_, header): &Image| {
+        let side = header.size[0].min(header.size[1]);
+        side.clamp(*CHOSEN_SIDES.start(), *CHOSEN_SIDES.end())
+    };
+    let mut sides: Vec<usize> = images.iter().map(side).collect();
+    sides.sort_unstable();
+    let usual = sides[sides.len() / FEW];
+    let is_small = |image: &&Image| MUCH * side(image) <= usual;
+    let small = names_of(images.iter().filter(is_small));
+    (!small.is_empty() && MUCH * height.min(width) <= usual).then(|| {
+        format!(
+            "{} ({}); leave out what is too small, or set data.size",
+            counted(
+                small.len(),
+                "image is much smaller than most and sets the size of all",
+                "images are much smaller than most and set the size of all"
+            ),
+            some_of(&small)
+        )
+    })
+}
+
 /// Reads images on all threads.
 struct Reader {
     /// Whether an image with colour was found. Then others need not be looked at.
     has_colour: AtomicBool,
     looks_for_colour: bool,
-    /// The number of decoded images with transparent pixels.
-    num_clear: AtomicUsize,
     keeps_whole: bool,
     /// Held while a large image is decoded.
     one_large: Mutex<()>,
@@ -147,7 +198,6 @@ impl Reader {
         Self {
             has_colour: AtomicBool::new(false),
             looks_for_colour: config.color == ImageColor::Auto,
-            num_clear: AtomicUsize::new(0),
             keeps_whole: config.fit == ImageFit::Pad,
             one_large: Mutex::new(()),
         }
@@ -164,7 +214,7 @@ impl Reader {
         let num_pixels = height.saturating_mul(width);
         if num_pixels > MAX_PIXELS {
             return Err(format!(
-                "{} has {height}×{width} pixels, and at most {} megapixels are read",
+                "{} has {height}×{width} pixels (height×width), and at most {} megapixels are read",
                 file.name,
                 MAX_PIXELS >> 20
             ));
@@ -179,34 +229,28 @@ impl Reader {
         Ok(header)
     }
 
-    /// The images of one part at one size; what cannot be read is left out and told in `broken`.
-    fn decode(
-        &self,
-        part: Vec<Labelled>,
-        size: [usize; 2],
-        channels: usize,
-        broken: &mut Vec<String>,
-    ) -> Items {
+    /// The images of one part at one size.
+    fn decode(&self, images: &[Image], part: Part, size: [usize; 2], channels: usize) -> Decoded {
+        let own = images.iter().map(|(image, _)| image).filter(|image| image.part == part);
+        let own: Vec<&Labelled> = own.collect();
         let num_values = channels * size[0] * size[1];
-        let mut values = vec![0; part.len() * num_values];
+        let mut values = vec![0; own.len() * num_values];
         let read: Vec<Result<bool, String>> = values
             .par_chunks_mut(num_values)
             .enumerate()
-            .map(|(at, out)| self.image(&part[at].file, size, out))
+            .map(|(at, out)| self.image(&own[at].file, size, out))
             .collect();
         let is_broken: Vec<bool> = read.iter().map(Result::is_err).collect();
-        self.num_clear.fetch_add(
-            read.iter().filter(|image| matches!(image, Ok(true))).count(),
-            Ordering::Relaxed,
-        );
-        broken.extend(read.into_iter().filter_map(Result::err));
-        let labels = part.iter().map(|image| image.class).collect();
-        let names = part.into_iter().map(|image| image.file.name).collect();
+        let num_clear = read.iter().filter(|image| matches!(image, Ok(true))).count();
+        let labels = own.iter().map(|image| image.class).collect();
+        let names = own.iter().map(|image| image.file.name.clone()).collect();
         let mut items = Items { values: Values::Bytes(values), labels, names };
         if is_broken.contains(&true) {
             items.take(&is_broken);
         }
-        items
+        let named = own.iter().map(|image| image.file.name.clone()).zip(read);
+        let broken = named.filter_map(|(name, image)| Some((name, image.err()?))).collect();
+        Decoded { items, num_clear, broken }
     }
 
     /// Writes the pixels of an image to `out`, channel by channel. Returns whether it has transparent pixels.
@@ -234,11 +278,21 @@ impl Reader {
         Ok(is_clear)
     }
 
+    /// Does work on an image, alone if it is large.
     fn one_at_a_time<T>(&self, num_pixels: usize, work: impl FnOnce() -> T) -> T {
         let is_large = num_pixels > LARGE_PIXELS;
         let _turn = is_large.then(|| self.one_large.lock());
         work()
     }
+}
+
+/// The images of a part.
+struct Decoded {
+    items: Items,
+    /// The number of images with transparent pixels.
+    num_clear: usize,
+    /// The names of the images that were left out, and why.
+    broken: Vec<(String, String)>,
 }
 
 /// The bytes of an image file.
@@ -263,9 +317,9 @@ fn no_image(broken: &[String]) -> Reason {
 }
 
 /// The sizes of the images with the number of each, the most frequent first.
-fn sizes_of(headers: &[Header]) -> Vec<([usize; 2], usize)> {
+fn sizes_of(images: &[Image]) -> Vec<([usize; 2], usize)> {
     let mut counts = BTreeMap::new();
-    for header in headers {
+    for (_, header) in images {
         *counts.entry(header.size).or_insert(0) += 1;
     }
     let mut sizes: Vec<_> = counts.into_iter().collect();
@@ -303,8 +357,9 @@ fn size_of(wanted: ImageSize, sizes: &[([usize; 2], usize)]) -> ([usize; 2], Str
 }
 
 /// Says what happens to images of another shape and to animations.
-fn say_changes(headers: &[Header], size: [usize; 2], fit: ImageFit, choices: &mut Vec<String>) {
-    let num_of = |is: &dyn Fn(&Header) -> bool| headers.iter().filter(|header| is(header)).count();
+fn say_changes(images: &[Image], size: [usize; 2], fit: ImageFit, choices: &mut Vec<String>) {
+    let num_of =
+        |is: &dyn Fn(&Header) -> bool| images.iter().filter(|(_, header)| is(header)).count();
     let is_other = |header: &Header| header.size[0] * size[1] != header.size[1] * size[0];
     let num_other = num_of(&is_other);
     if num_other > 0 {

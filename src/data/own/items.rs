@@ -1,10 +1,13 @@
 //! The items of a data set while it is read: values with labels and names, in parts.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, HashMap, HashSet},
+};
 
 use rand::seq::SliceRandom;
 
-use super::{MAX_CLASSES, Reason};
+use super::{MAX_CLASSES, Reason, composed::composed, named::Files};
 use crate::{
     config::DataConfig,
     counts::counted,
@@ -14,6 +17,8 @@ use crate::{
 
 /// One of so many images of each class becomes a test image, as in CIFAR-10.
 const TEST_PART: usize = 6;
+/// With fewer items, a class has no test item: the sixth is rounded.
+const LEAST_FOR_TEST: usize = TEST_PART - TEST_PART / 2;
 
 /// The images or points of one part of a data set.
 #[derive(Debug)]
@@ -111,6 +116,12 @@ impl Gathered {
         }
     }
 
+    /// Adds what was chosen and skipped while the files were listed.
+    pub(super) fn add_found(&mut self, files: &Files) {
+        self.choices.extend(files.choices.iter().cloned());
+        self.skipped.extend(files.skipped.iter().cloned());
+    }
+
     fn others(&mut self) -> impl Iterator<Item = (&'static str, &mut Items)> {
         let validation = self.validation.iter_mut().map(|items| ("validation", items));
         validation.chain(self.test.iter_mut().map(|items| ("test", items)))
@@ -162,22 +173,57 @@ impl Gathered {
         Ok(())
     }
 
+    /// Chooses a test part if the files hold none: the validation part, or else a part of the training items. Says so.
+    pub(super) fn settle_test(&mut self, seed: u64) {
+        for (name, part) in [("validation", &mut self.validation), ("test", &mut self.test)] {
+            if part.take_if(|items| items.len() == 0).is_some() {
+                self.choices.push(format!("the {name} part there is empty"));
+            }
+        }
+        if self.test.is_none() {
+            self.test = self.validation.take();
+            let choice = match self.test {
+                Some(_) => "the validation part is the test part, as there is no other".into(),
+                None => self.split_off_test(seed),
+            };
+            self.choices.push(choice);
+        }
+    }
+
     /// Takes a sixth of the items of each class out of the training part as the test part; one item stays at least.
     /// Returns this choice in words. It depends on the names of the items and the seed alone, not on their order.
-    pub(super) fn split_off_test(&mut self, seed: u64) -> String {
-        let mut of_class: HashMap<u32, Vec<usize>> = HashMap::new();
+    fn split_off_test(&mut self, seed: u64) -> String {
+        let mut of_class: BTreeMap<u32, Vec<usize>> = BTreeMap::new();
         for (index, &label) in self.train.labels.iter().enumerate() {
             of_class.entry(label).or_default().push(index);
         }
         let mut is_test = vec![false; self.train.len()];
+        let mut untested = Vec::new();
         for (class, mut items) in of_class {
             items.sort_by(|&a, &b| self.train.names[a].cmp(&self.train.names[b]));
             items.shuffle(&mut streams::TEST_SPLIT.rng(seed, class.into()));
             let count = (items.len() + TEST_PART / 2) / TEST_PART;
+            if count == 0 {
+                untested.push(self.class_names[class as usize].clone());
+            }
             items.iter().take(count).for_each(|&item| is_test[item] = true);
         }
         self.test = Some(self.train.take(&is_test));
-        format!("no test part there: a sixth of each class became one, chosen by seed {seed}")
+        if !is_test.contains(&true) {
+            return format!(
+                "no test part there, and too few items for one: a class with {LEAST_FOR_TEST} items gives one test item"
+            );
+        }
+        let choice =
+            format!("no test part there: a sixth of each class became one, chosen by seed {seed}");
+        match untested.len() {
+            0 => choice,
+            count => format!(
+                "{choice}, but {} fewer than {LEAST_FOR_TEST} items and no test item ({})",
+                counted(count, "class has", "classes have"),
+                some_of(&untested)
+            ),
+        }
     }
 }
 
@@ -186,7 +232,8 @@ impl Gathered {
 /// # Errors
 /// A name that a class cannot have.
 pub(super) fn classes_of(labels: &[&str]) -> Result<(Vec<String>, Vec<u32>), Reason> {
-    let mut names: Vec<&str> = labels.to_vec();
+    let labels: Vec<Cow<'_, str>> = labels.iter().map(|label| composed(label)).collect();
+    let mut names: Vec<&str> = labels.iter().map(AsRef::as_ref).collect();
     names.sort_unstable();
     names.dedup();
     if names.len() > MAX_CLASSES {
@@ -198,17 +245,17 @@ pub(super) fn classes_of(labels: &[&str]) -> Result<(Vec<String>, Vec<u32>), Rea
     sort_names(&mut names);
     let places: HashMap<&str, u32> =
         names.iter().enumerate().map(|(place, name)| (*name, place as u32)).collect();
-    let indices = labels.iter().map(|label| places[label]).collect();
-    Ok((class_names(&names)?, indices))
+    let indices = labels.iter().map(|label| places[label.as_ref()]).collect();
+    Ok((class_names("label", &names)?, indices))
 }
 
-/// Labels as names of classes.
+/// Labels as names of classes; messages call a label `what`.
 ///
 /// # Errors
 /// A name that a class cannot have, or two names that are the same without control characters and outer spaces.
-pub(super) fn class_names(labels: &[&str]) -> Result<Vec<String>, Reason> {
+pub(super) fn class_names(what: &str, labels: &[&str]) -> Result<Vec<String>, Reason> {
     let names: Vec<String> =
-        labels.iter().map(|label| class_name(label)).collect::<Result<_, _>>()?;
+        labels.iter().map(|label| class_name(what, label)).collect::<Result<_, _>>()?;
     let mut seen = HashSet::new();
     match names.iter().find(|name| !seen.insert(name.as_str())) {
         Some(name) => Err(format!("two classes have the name `{name}`")),
@@ -229,15 +276,19 @@ pub(super) fn sort_names(names: &mut [&str]) {
 }
 
 /// A label as the name of a class, which a checkpoint can hold.
-fn class_name(label: &str) -> Result<String, Reason> {
-    /// Limit on the characters of a name.
+fn class_name(what: &str, label: &str) -> Result<String, Reason> {
+    /// Limit on the characters of a name, and on those that are shown of a longer one.
     const MOST: usize = 200;
+    const SHOWN: usize = 20;
     let name: String = label.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     let name = name.trim();
     match name.chars().count() {
-        0 => Err("a label is empty; every item needs one".into()),
+        0 => Err(format!("the {what} {label:?} is empty; every class needs a name")),
         1..=MOST => Ok(name.to_string()),
-        count => Err(format!("a label has {count} characters; at most {MOST} are read")),
+        count => Err(format!(
+            "the {what} `{}…` has {count} characters; at most {MOST} are read",
+            name.chars().take(SHOWN).collect::<String>()
+        )),
     }
 }
 
@@ -295,6 +346,41 @@ mod tests {
     }
 
     #[test]
+    fn what_became_of_the_test_part_is_said() {
+        let settled = |labels: &[u32], validation: Option<usize>| {
+            let names = (0..labels.len()).map(|index| format!("{index}.png")).collect();
+            let mut found = gathered(labels, names, 2);
+            found.validation = validation
+                .map(|count| Items::numbered(Values::Bytes(vec![0; count]), vec![0; count]));
+            found.test = Some(Items::default());
+            found.settle_test(0);
+            assert_eq!(found.choices[0], "the test part there is empty");
+            let count = |items: &Option<Items>| items.as_ref().map(Items::len);
+            let counts = (found.train.len(), count(&found.validation), count(&found.test));
+            (counts, found.choices[1..].join("; "))
+        };
+        let (counts, said) = settled(&[0, 0, 0, 1, 1], None);
+        assert_eq!(counts, (4, None, Some(1)));
+        assert_eq!(
+            said,
+            "no test part there: a sixth of each class became one, chosen by seed 0, but 1 class has fewer than 3 items and \
+             no test item (1)"
+        );
+        let (counts, said) = settled(&[0, 0, 1, 1], None);
+        assert_eq!(counts, (4, None, Some(0)));
+        assert_eq!(
+            said,
+            "no test part there, and too few items for one: a class with 3 items gives one test item"
+        );
+        let (counts, said) = settled(&[0, 0, 0, 1], Some(2));
+        assert_eq!(counts, (4, None, Some(2)));
+        assert_eq!(said, "the validation part is the test part, as there is no other");
+        let (counts, said) = settled(&[0, 0, 0], Some(0));
+        assert_eq!(counts, (2, None, Some(1)));
+        assert!(said.ends_with("became one, chosen by seed 0"), "{said}");
+    }
+
+    #[test]
     fn classes_without_items_are_dropped_and_said() {
         let mut found = gathered(&[0, 2, 2], vec!["a".into(), "b".into(), "c".into()], 4);
         found.drop_empty_classes().unwrap();
@@ -309,6 +395,13 @@ mod tests {
         assert_eq!((names, labels), (vec!["9".to_string(), "10".into()], vec![1, 0, 1]));
         let (names, _) = classes_of(&["b", "a\n", "10"]).unwrap();
         assert_eq!(names, ["10", "a", "b"]);
-        assert!(classes_of(&["a", " "]).is_err());
+        assert_eq!(
+            classes_of(&["a", " "]).unwrap_err(),
+            "the label \" \" is empty; every class needs a name"
+        );
+        let long = classes_of(&["b".repeat(210).as_str()]).unwrap_err();
+        assert!(long.contains("`bbbbbbbbbbbbbbbbbbbb…` has 210 characters"), "{long}");
+        let (names, labels) = classes_of(&["cafe\u{301}", "caf\u{e9}"]).unwrap();
+        assert_eq!((names, labels), (vec!["caf\u{e9}".to_string()], vec![0, 0]));
     }
 }

@@ -1,10 +1,15 @@
 //! Which files of a folder are images of which class and part, told by their names alone.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet},
+};
 
 use super::{
     Reason,
-    items::{some_of, sort_names},
+    arrays::is_of_labels,
+    composed::composed,
+    items::{class_names, some_of, sort_names},
     named::{Files, NamedFile},
 };
 use crate::counts::counted;
@@ -13,9 +18,14 @@ use crate::counts::counted;
 const TRAIN: [&str; 2] = ["train", "training"];
 const VALIDATION: [&str; 3] = ["val", "valid", "validation"];
 const TEST: [&str; 2] = ["test", "testing"];
+/// The words that may stand beside such a name, as in `train_images`.
+const FILLERS: [&str; 11] = [
+    "data", "dataset", "folder", "image", "images", "img", "imgs", "photos", "pictures", "set",
+    "split",
+];
 
 /// A part of a data set.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Part {
     Train,
     Validation,
@@ -23,7 +33,10 @@ pub(super) enum Part {
 }
 
 impl Part {
-    fn of(folder: &str) -> Option<Self> {
+    const ALL: [Self; 3] = [Self::Train, Self::Validation, Self::Test];
+
+    /// The part with exactly this name.
+    fn named(folder: &str) -> Option<Self> {
         let folder = folder.to_lowercase();
         let is_one_of = |names: &[&str]| names.contains(&folder.as_str());
         match () {
@@ -31,6 +44,26 @@ impl Part {
             () if is_one_of(&VALIDATION) => Some(Self::Validation),
             () if is_one_of(&TEST) => Some(Self::Test),
             () => None,
+        }
+    }
+
+    /// The part that the name says, alone or beside words that say nothing.
+    fn of(folder: &str) -> Option<Self> {
+        let folder = folder.to_lowercase();
+        let words = folder.split(['_', '-', ' ', '.']);
+        let words: Vec<&str> =
+            words.filter(|word| !word.is_empty() && !FILLERS.contains(word)).collect();
+        match words[..] {
+            [word] => Self::named(word),
+            _ => None,
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Train => "training",
+            Self::Validation => "validation",
+            Self::Test => "test",
         }
     }
 }
@@ -69,11 +102,12 @@ fn folder_at(name: &str, depth: usize) -> Option<&str> {
 /// of it perhaps in another folder.
 ///
 /// # Errors
-/// No folder holds a picture. The error says what would do.
+/// No folder holds a picture, or it is not clear which folders are classes and which are parts. The error says what would
+/// do.
 pub(super) fn layout(found: Files) -> Result<Layout, Reason> {
     let (pictures, others): (Vec<NamedFile>, Vec<NamedFile>) =
         found.all.into_iter().partition(NamedFile::is_picture);
-    let mut layout = Layout { skipped: found.skipped, ..Layout::default() };
+    let mut layout = Layout { choices: found.choices, skipped: found.skipped, ..Layout::default() };
     if pictures.is_empty() {
         return Err(nothing(&others, &layout.skipped));
     }
@@ -89,20 +123,26 @@ pub(super) fn layout(found: Files) -> Result<Layout, Reason> {
     {
         layout.choices.push(format!("all of it is in its folder {outer}"));
     }
-    let parts = parts_at(&pictures, depth);
+    let parts = parts_at(&pictures, depth)?;
+    let class_depth = depth + usize::from(!parts.is_empty());
     let (mut loose, mut strangers) = (Vec::new(), Vec::new());
     let mut chosen: Vec<(NamedFile, String, Part)> = Vec::new();
     for file in pictures {
-        let part = match (parts.is_empty(), folder_at(&file.name, depth)) {
-            (true, _) => Some(Part::Train),
-            (false, Some(folder)) => parts.get(folder).copied(),
-            (false, None) => None,
+        let folder = folder_at(&file.name, depth);
+        let part = match folder.and_then(|folder| parts.get(folder)) {
+            _ if parts.is_empty() => Part::Train,
+            Some(&part) => part,
+            // A part without folders of classes.
+            None if folder.is_some_and(|folder| Part::of(folder).is_some()) => {
+                loose.push(file.name.clone());
+                continue;
+            }
+            None => {
+                strangers.push(file.name.clone());
+                continue;
+            }
         };
-        let Some(part) = part else {
-            strangers.push(file.name.clone());
-            continue;
-        };
-        match folder_at(&file.name, depth + usize::from(!parts.is_empty())) {
+        match folder_at(&file.name, class_depth) {
             Some(class) => {
                 let class = class.to_string();
                 chosen.push((file, class, part));
@@ -123,8 +163,12 @@ pub(super) fn layout(found: Files) -> Result<Layout, Reason> {
             layout.skipped.push(format!("{what} {why} ({})", some_of(&names)));
         }
     }
-    layout.say_parts(&parts, &chosen);
-    layout.number(chosen, &found.folders, depth + usize::from(!parts.is_empty()))?;
+    match parts.is_empty() {
+        true => layout.say_classes_like_parts(&chosen),
+        false => layout.say_parts(&parts),
+    }
+    layout.say_subfolders(&chosen, class_depth)?;
+    layout.number(chosen, &found.folders, class_depth)?;
     Ok(layout)
 }
 
@@ -133,7 +177,7 @@ fn outer_depth(pictures: &[NamedFile]) -> usize {
     (0..)
         .find(|&depth| {
             let first = folder_at(&pictures[0].name, depth);
-            let is_outer = first.is_some_and(|folder| Part::of(folder).is_none())
+            let is_outer = first.is_some_and(|folder| Part::named(folder).is_none())
                 && pictures.iter().all(|file| {
                     folder_at(&file.name, depth) == first
                         && folder_at(&file.name, depth + 1).is_some()
@@ -144,7 +188,10 @@ fn outer_depth(pictures: &[NamedFile]) -> usize {
 }
 
 /// The folders at this depth that are parts, if there is a training part with folders of classes in it.
-fn parts_at(pictures: &[NamedFile], depth: usize) -> BTreeMap<String, Part> {
+///
+/// # Errors
+/// There is a part with folders of classes, but no training part; or all folders are parts without folders of classes.
+fn parts_at(pictures: &[NamedFile], depth: usize) -> Result<BTreeMap<String, Part>, Reason> {
     let mut folders: BTreeMap<&str, bool> = BTreeMap::new();
     for file in pictures {
         if let Some(folder) = folder_at(&file.name, depth) {
@@ -152,60 +199,154 @@ fn parts_at(pictures: &[NamedFile], depth: usize) -> BTreeMap<String, Part> {
             *folders.entry(folder).or_default() |= has_class;
         }
     }
+    let of_parts = |wanted: bool| -> BTreeMap<String, Part> {
+        let some = folders.iter().filter(|(_, has_classes)| **has_classes == wanted);
+        some.filter_map(|(name, _)| Some((name.to_string(), Part::of(name)?))).collect()
+    };
     // A folder `train` of pictures is a class, as in {train, car, plane}.
-    let parts = folders.into_iter().filter(|(_, has_classes)| *has_classes);
-    let parts: BTreeMap<String, Part> =
-        parts.filter_map(|(name, _)| Some((name.to_string(), Part::of(name)?))).collect();
-    match parts.values().any(|&part| part == Part::Train) {
-        true => parts,
-        false => BTreeMap::new(),
+    let (parts, flat) = (of_parts(true), of_parts(false));
+    if parts.values().any(|&part| part == Part::Train) {
+        return Ok(parts);
+    }
+    let are_all_parts = parts.len() + flat.len() == folders.len();
+    match (parts.is_empty(), flat.is_empty()) {
+        (true, true) => Ok(parts),
+        (_, false) if are_all_parts => {
+            let (has, each) = match flat.len() {
+                1 => ("has no class folders in it", "it"),
+                _ => ("have no class folders in them", "each"),
+            };
+            Err(format!("{} {has}: put one folder per class into {each}", in_order(&flat)))
+        }
+        (true, false) => Ok(parts),
+        (false, true) if are_all_parts => {
+            let names: BTreeSet<Part> = parts.values().copied().collect();
+            let names: Vec<&str> = names.into_iter().map(Part::name).collect();
+            Err(format!(
+                "its folders are of a {} part only; name the training part `train`",
+                names.join(" and a ")
+            ))
+        }
+        (false, _) => {
+            let all = in_order(&parts);
+            Err(format!(
+                "{all} {} folders in it like a part, but beside it is no train/ with folders of classes; put the training \
+                 classes into train/, or give {all} another name",
+                if parts.len() == 1 { "has" } else { "have" }
+            ))
+        }
+    }
+}
+
+/// The folders of parts in words, the training part first.
+fn in_order(parts: &BTreeMap<String, Part>) -> String {
+    let mut all: Vec<(Part, String)> =
+        parts.iter().map(|(folder, part)| (*part, format!("{folder}/"))).collect();
+    all.sort();
+    let mut names: Vec<String> = all.into_iter().map(|(_, folder)| folder).collect();
+    match names.pop() {
+        Some(last) if !names.is_empty() => format!("{} and {last}", names.join(", ")),
+        last => last.unwrap_or_default(),
     }
 }
 
 impl Layout {
-    /// Says which folders became which parts, and makes a validation part the test part if there is no other.
-    fn say_parts(&mut self, parts: &BTreeMap<String, Part>, chosen: &[(NamedFile, String, Part)]) {
-        let is_there = |part: Part| chosen.iter().any(|(_, _, own)| *own == part);
-        for (folder, part) in parts {
-            match part {
-                Part::Validation if is_there(Part::Test) => {
-                    self.choices.push(format!("{folder}/ is the validation part"));
+    /// Says which folders became which parts, unless their names are the usual ones.
+    fn say_parts(&mut self, parts: &BTreeMap<String, Part>) {
+        for part in Part::ALL {
+            let own = parts.iter().filter(|(_, own)| **own == part);
+            let own: BTreeMap<String, Part> =
+                own.map(|(folder, part)| (folder.clone(), *part)).collect();
+            let is_usual =
+                |folder: &String| ["train", "test"].contains(&folder.to_lowercase().as_str());
+            match own.len() {
+                0 => {}
+                1 if own.keys().all(is_usual) => {}
+                count => {
+                    let are = if count == 1 { "is" } else { "are" };
+                    self.choices.push(format!("{} {are} the {} part", in_order(&own), part.name()));
                 }
-                Part::Validation => {
-                    self.choices.push(format!("{folder}/ is the test part, as there is no other"));
-                }
-                Part::Train | Part::Test => {}
             }
         }
     }
 
-    /// Numbers the classes: one for each folder at this depth, with images or without.
+    /// Says which folders became classes although they are named like parts.
+    fn say_classes_like_parts(&mut self, chosen: &[(NamedFile, String, Part)]) {
+        let classes: BTreeSet<&str> = chosen.iter().map(|(_, class, _)| class.as_str()).collect();
+        for class in classes.into_iter().filter(|class| Part::of(class).is_some()) {
+            self.choices.push(format!("{class}/ is a class: it has no class folders in it"));
+        }
+    }
+
+    /// Says which folders in folders of classes were merged into their classes.
+    ///
+    /// # Errors
+    /// Such a folder has the name of the validation or the test part.
+    fn say_subfolders(
+        &mut self,
+        chosen: &[(NamedFile, String, Part)],
+        depth: usize,
+    ) -> Result<(), Reason> {
+        let mut merged = BTreeSet::new();
+        for (file, class, _) in chosen {
+            let (Some((path, _)), Some(own)) =
+                (split_at(&file.name, depth + 1), folder_at(&file.name, depth + 1))
+            else {
+                continue;
+            };
+            if let Some(Part::Validation | Part::Test) = Part::named(own) {
+                return Err(format!(
+                    "{path}/ is a part inside a class; put the parts outside, as in train/{class}/ and {own}/{class}/, or \
+                     give that folder another name"
+                ));
+            }
+            merged.insert(path.to_string());
+        }
+        if !merged.is_empty() {
+            let what = counted(
+                merged.len(),
+                "folder in a class is merged into it",
+                "folders in classes are merged into them",
+            );
+            let merged: Vec<String> = merged.into_iter().collect();
+            self.choices.push(format!("{what} ({})", some_of(&merged)));
+        }
+        Ok(())
+    }
+
+    /// Numbers the classes: one for each folder at this depth, with images or without. Folders whose names differ only in
+    /// how accents are stored are one class.
     fn number(
         &mut self,
         chosen: Vec<(NamedFile, String, Part)>,
         folders: &[String],
         depth: usize,
     ) -> Result<(), Reason> {
-        let has_test = chosen.iter().any(|(_, _, part)| *part == Part::Test);
         let empty = folders.iter().filter(|name| name.matches('/').count() == depth);
         let empty = empty.filter_map(|name| name.rsplit('/').next());
-        let names: BTreeSet<&str> =
+        let stored: BTreeSet<&str> =
             chosen.iter().map(|(_, class, _)| class.as_str()).chain(empty).collect();
-        let mut names: Vec<&str> = names.into_iter().collect();
+        let mut spellings: BTreeMap<Cow<'_, str>, usize> = BTreeMap::new();
+        for name in &stored {
+            *spellings.entry(composed(name)).or_default() += 1;
+        }
+        let several = spellings.iter().filter(|(_, count)| **count > 1);
+        let several: Vec<String> = several.map(|(name, _)| name.to_string()).collect();
+        if !several.is_empty() {
+            self.choices.push(format!(
+                "folders whose names differ only in how accents are stored are one class ({})",
+                some_of(&several)
+            ));
+        }
+        let mut names: Vec<&str> = spellings.keys().map(AsRef::as_ref).collect();
         sort_names(&mut names);
         let places: BTreeMap<&str, u32> =
             names.iter().enumerate().map(|(place, name)| (*name, place as u32)).collect();
         let class_of: Vec<u32> =
-            chosen.iter().map(|(_, class, _)| places[class.as_str()]).collect();
-        self.class_names = super::items::class_names(&names)?;
-        self.files = chosen
-            .into_iter()
-            .zip(class_of)
-            .map(|((file, _, part), class)| {
-                let part = if part == Part::Validation && !has_test { Part::Test } else { part };
-                Labelled { file, class, part }
-            })
-            .collect();
+            chosen.iter().map(|(_, class, _)| places[composed(class).as_ref()]).collect();
+        self.class_names = class_names("folder name", &names)?;
+        let files = chosen.into_iter().zip(class_of);
+        self.files = files.map(|((file, _, part), class)| Labelled { file, class, part }).collect();
         Ok(())
     }
 }
@@ -218,7 +359,8 @@ fn nothing(others: &[NamedFile], skipped: &[String]) -> Reason {
             .into_iter()
             .find(|ending| name.ends_with(ending))
     };
-    let known = others.iter().find_map(|file| Some((file, ending_of(&file)?)));
+    let may_do = others.iter().filter(|file| !is_of_labels(file.last()));
+    let known = may_do.filter_map(|file| Some((file, ending_of(&file)?))).next();
     match known {
         Some((file, ".npz" | ".npy" | ".csv" | ".tsv" | ".zip")) => {
             format!("there is no picture in it; to train on {}, name that file", file.name)

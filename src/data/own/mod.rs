@@ -7,6 +7,7 @@
 mod archive;
 mod arrays;
 mod bytes;
+mod composed;
 mod idx;
 mod images;
 mod items;
@@ -15,6 +16,7 @@ mod named;
 mod names;
 mod npy;
 mod points;
+mod range;
 mod table;
 #[cfg(not(target_arch = "wasm32"))]
 mod walk;
@@ -33,6 +35,7 @@ use super::{
 use crate::files;
 use crate::{
     config::{DataConfig, DatasetName},
+    counts::counted,
     picture,
 };
 use items::{Gathered, Items};
@@ -101,10 +104,7 @@ fn found(
     let (kind, mut gathered) = gathered.map_err(refused)?;
     check_used(gathered.shape, config).map_err(refused)?;
     gathered.drop_empty_classes().map_err(refused)?;
-    if gathered.test.is_none() {
-        let choice = gathered.split_off_test(seed);
-        gathered.choices.push(choice);
-    }
+    gathered.settle_test(seed);
     let warnings = warnings::of(&gathered);
     let Gathered { class_names, shape, train, validation, test, .. } = gathered;
     let dataset = |items: Items| items.into_dataset(shape, &class_names);
@@ -152,33 +152,76 @@ fn check_used(shape: [usize; 3], config: &DataConfig) -> Result<(), Reason> {
 fn at_path(path: &Path, config: &DataConfig) -> Result<Kinded, Reason> {
     if path.is_dir() {
         let files = Files::below(path)?;
-        return match idx::Set::among(&files)? {
-            Some(set) => Ok(("IDX files".into(), set.read(config)?)),
-            None => match (files.has_pictures(), official_in(path)) {
-                (false, Some(hint)) => Err(format!("there is no picture in it, but {hint}")),
-                _ => Ok(("folder of classes".into(), images::read(files, config)?)),
-            },
+        if let Some(found) = of_several(&files, config)? {
+            return Ok(found);
+        }
+        return match (files.has_pictures(), official_in(path)) {
+            (false, Some(hint)) => Err(format!("there is no picture in it, but {hint}")),
+            _ => Ok(("folder of classes".into(), images::read(files, config)?)),
         };
     }
     let file = NamedFile::at(files::file_name(path), path.to_path_buf());
     of_file(&file, || Files::near(path), config)
 }
 
-/// Reads a list of files: a data set of pictures or IDX files, or the only array or table among them.
+/// Reads a list of files: a data set of pictures or of several files, or the only array or table among them.
 fn of_list(files: Files, config: &DataConfig) -> Result<Kinded, Reason> {
-    if let Some(set) = idx::Set::among(&files)? {
-        return Ok(("IDX files".into(), set.read(config)?));
+    if let Some(found) = of_several(&files, config)? {
+        return Ok(found);
     }
-    let own = |file: &&NamedFile| {
-        let is_data = ["npz", "npy", "csv", "tsv", "txt", "zip"].contains(&file.ending().as_str());
-        is_data && !arrays::is_of_labels(file.last()) && file.last() != idx::CLASSES
+    let candidates = if files.has_pictures() { Vec::new() } else { candidates(&files) };
+    let file = match candidates[..] {
+        [] => return Ok(("folder of classes".into(), images::read(files, config)?)),
+        [file] => file,
+        [_, _, ..] => {
+            let names: Vec<String> = candidates.iter().map(|file| file.name.clone()).collect();
+            return Err(format!(
+                "it holds {} that may each be a data set ({}); leave only one there",
+                counted(names.len(), "file", "files"),
+                items::some_of(&names)
+            ));
+        }
     };
-    match files.has_pictures() {
-        true => Ok(("folder of classes".into(), images::read(files, config)?)),
-        false => match files.all.iter().filter(own).collect::<Vec<_>>()[..] {
-            [file] => of_file(file, || Ok(files.beside(file)), config),
-            _ => Ok(("folder of classes".into(), images::read(files, config)?)),
+    let (kind, mut gathered) = of_file(file, || Ok(files.beside(file)), config)?;
+    let is_other =
+        |other: &&NamedFile| other.name != file.name && !arrays::is_of_labels(other.last());
+    let others: Vec<String> =
+        files.all.iter().filter(is_other).map(|other| other.name.clone()).collect();
+    if !others.is_empty() {
+        let what = counted(others.len(), "other file", "other files");
+        gathered.skipped.push(format!("{what} ({})", items::some_of(&others)));
+    }
+    gathered.add_found(&files);
+    Ok((kind, gathered))
+}
+
+/// Reads a data set that is in several files, other than pictures: IDX files, or an array of numpy in each.
+fn of_several(files: &Files, config: &DataConfig) -> Result<Option<Kinded>, Reason> {
+    let (kind, mut gathered) = match idx::Set::among(files)? {
+        Some(set) => ("IDX files", set.read(config)?),
+        None if files.has_pictures() => return Ok(None),
+        None => match arrays::read_files(&candidates(files), files, config)? {
+            Some(gathered) => ("numpy arrays", gathered),
+            None => return Ok(None),
         },
+    };
+    gathered.add_found(files);
+    Ok(Some((kind.into(), gathered)))
+}
+
+/// The files that may each hold a whole data set. A text file is one only if there is no other, for it may be a note.
+fn candidates(files: &Files) -> Vec<&NamedFile> {
+    let with = |endings: &[&str]| -> Vec<&NamedFile> {
+        let is_data = |file: &&NamedFile| {
+            endings.contains(&file.ending().as_str())
+                && !arrays::is_of_labels(file.last())
+                && file.last() != idx::CLASSES
+        };
+        files.all.iter().filter(is_data).collect()
+    };
+    match with(&["npz", "npy", "csv", "tsv", "zip"]) {
+        none if none.is_empty() => with(&["txt"]),
+        found => found,
     }
 }
 

@@ -25,6 +25,12 @@ const PICTURE_ENDINGS: [&str; 17] = [
     "png", "jpg", "jpeg", "jpe", "jfif", "gif", "webp", "bmp", "dib", "tif", "tiff", "ico", "avif",
     "heic", "tga", "pnm", "ppm",
 ];
+/// The endings of files that are never taken as pictures.
+const OTHER_ENDINGS: [&str; 39] = [
+    "7z", "avi", "csv", "db", "doc", "docx", "gz", "htm", "html", "ini", "ipynb", "json", "jsonl",
+    "log", "mat", "md", "mov", "mp3", "mp4", "npy", "npz", "onnx", "pdf", "pkl", "pt", "pth", "py",
+    "rar", "rst", "svg", "tar", "tgz", "toml", "tsv", "txt", "xml", "yaml", "yml", "zip",
+];
 /// The number of bytes at the start of a file that tell its kind.
 const START_BYTES: u64 = 64;
 
@@ -155,11 +161,12 @@ impl NamedFile {
         self.last().rsplit_once('.').map(|(_, ending)| ending.to_lowercase()).unwrap_or_default()
     }
 
-    /// Whether the name or, without an ending, the content is that of a picture.
+    /// Whether the ending of the name is that of a picture or, for other endings, the content is.
     pub(super) fn is_picture(&self) -> bool {
-        match self.last().contains('.') {
-            true => PICTURE_ENDINGS.contains(&self.ending().as_str()),
-            false => self.start().is_ok_and(|start| picture::starts_like_picture(&start)),
+        match self.ending().as_str() {
+            ending if PICTURE_ENDINGS.contains(&ending) => true,
+            ending if OTHER_ENDINGS.contains(&ending) => false,
+            _ => self.start().is_ok_and(|start| picture::starts_like_picture(&start)),
         }
     }
 }
@@ -171,6 +178,8 @@ pub(super) struct Files {
     pub(super) all: Vec<NamedFile>,
     /// The folders, so that an empty one can be told.
     pub(super) folders: Vec<String>,
+    /// What was chosen while the files were listed.
+    pub(super) choices: Vec<String>,
     /// What was skipped and why.
     pub(super) skipped: Vec<String>,
 }
@@ -195,15 +204,24 @@ impl Files {
             };
             found.all.push(NamedFile { name, place });
         }
-        found.all.sort_by(|a, b| a.name.cmp(&b.name));
-        if let Some(pair) = found.all.windows(2).find(|pair| pair[0].name == pair[1].name) {
-            return Err(format!("two of its files have the name {}", pair[0].name));
-        }
+        found.sort()?;
         found.skipped = names.skipped();
         Ok(found)
     }
 
-    /// Whether any file is a picture by its name.
+    /// Sorts the files by name.
+    ///
+    /// # Errors
+    /// Two files have the same name.
+    pub(super) fn sort(&mut self) -> Result<(), Reason> {
+        self.all.sort_by(|a, b| a.name.cmp(&b.name));
+        match self.all.windows(2).find(|pair| pair[0].name == pair[1].name) {
+            Some(pair) => Err(same_name(&pair[0].name)),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether any file is a picture.
     pub(super) fn has_pictures(&self) -> bool {
         self.all.iter().any(NamedFile::is_picture)
     }
@@ -217,4 +235,9 @@ impl Files {
         });
         Self { all: own.collect(), ..Self::default() }
     }
+}
+
+/// Why a list with two files of this name is refused.
+pub(super) fn same_name(name: &str) -> Reason {
+    format!("two of its files have the name {name}; give one of them another")
 }

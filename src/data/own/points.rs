@@ -23,81 +23,130 @@ const LABELS: [&str; 4] = ["label", "class", "target", "y"];
 /// The table is damaged, or a line has no two numbers and a label.
 pub(super) fn read(bytes: &[u8], config: &DataConfig) -> Result<Gathered, Reason> {
     let table = table::parse(bytes)?;
-    let (has_header, columns) = columns_of(&table)?;
+    let Some((_, first)) = table.lines.first() else { return Err("it is empty".into()) };
+    let Columns { has_header, places, choice } = Columns::of(first, table.separator)?;
     let lines = &table.lines[usize::from(has_header)..];
     if lines.len() > MAX_ITEMS {
         return Err(format!("it holds {} points; at most {MAX_ITEMS} are read", lines.len()));
     }
+    if lines.is_empty() {
+        return Err("it holds no points, only a line with the names of its columns".into());
+    }
     let (mut points, mut labels) = (Vec::with_capacity(2 * lines.len()), Vec::new());
     for (number, fields) in lines {
+        if fields.iter().skip(first.len()).any(|field| !field.is_empty()) {
+            return Err(format!(
+                "line {number} has {}, the first line has {}{}",
+                columns(fields.len()),
+                first.len(),
+                hint(table.separator)
+            ));
+        }
         let field = |column: usize| match fields.get(column) {
             Some(field) => Ok(field.as_str()),
             None => Err(format!(
                 "line {number} has {}, and x, y and label are needed",
-                counted(fields.len(), "column", "columns")
+                columns(fields.len())
             )),
         };
-        for column in &columns[..2] {
+        for (column, name) in places.iter().zip(["x", "y"]) {
             let text = field(*column)?;
-            let value = coordinate(text, table.separator).ok_or_else(|| {
-                format!(
+            let value = coordinate(text, table.separator).ok_or_else(|| match text {
+                "" => format!("line {number}: {name} is empty; every point needs a number there"),
+                _ => format!(
                     "line {number}: `{}` is not a number from -1e15 to 1e15",
                     text.chars().take(40).collect::<String>()
-                )
+                ),
             })?;
             points.push(value);
         }
-        labels.push(field(columns[2])?);
+        let label = field(places[2])?;
+        if label.is_empty() {
+            return Err(format!("line {number}: the label is empty; every point needs one"));
+        }
+        labels.push(label);
     }
     let (class_names, indices) = classes_of(&labels)?;
     let mut gathered = gather([Some((points, indices)), None, None], class_names, config)?;
-    let names = table.lines.first().map(|(_, names)| names).filter(|_| has_header);
-    if let Some(names) = names
-        && names.len() > 3
-    {
-        let others = (0..names.len()).filter(|column| !columns.contains(column));
-        let others: Vec<&str> = others.map(|column| names[column].as_str()).collect();
+    if has_header && first.len() > 3 {
+        let others = (0..first.len()).filter(|column| !places.contains(column));
+        let others: Vec<&str> = others.map(|column| first[column].as_str()).collect();
         gathered.skipped.push(format!("other columns ({})", others.join(", ")));
     }
-    gathered.choices.insert(
-        0,
-        match has_header {
-            true => "the first line names the columns".to_string(),
-            false => "no line with names, so the columns are x, y and label".to_string(),
-        },
-    );
+    gathered.choices.insert(0, choice);
     Ok(gathered)
 }
 
-/// Whether the first line names the columns, and the columns of x, y and label.
-fn columns_of(table: &table::Table) -> Result<(bool, [usize; 3]), Reason> {
-    let Some((_, first)) = table.lines.first() else { return Err("it is empty".into()) };
-    let is_number = |field: &String| coordinate(field, table.separator).is_some();
-    if first.iter().filter(|field| is_number(field)).count() >= 2 {
-        return match first.len() {
-            3 => Ok((false, [0, 1, 2])),
-            count => Err(format!(
-                "it has {}; write x, y and label, or name the columns in the first line",
-                counted(count, "column", "columns")
-            )),
-        };
+/// A number of columns in words.
+fn columns(count: usize) -> String {
+    counted(count, "column", "columns")
+}
+
+/// What to do if the columns are too many because commas are decimal points too.
+fn hint(separator: char) -> &'static str {
+    match separator {
+        ',' => "; if its commas are decimal points, put semicolons or tabs between the columns",
+        _ => "",
     }
-    let names: Vec<String> = first.iter().map(|name| name.to_lowercase()).collect();
-    let place = |wanted: &str| names.iter().position(|name| name == wanted);
-    let label = |taken: &[usize]| {
-        LABELS.iter().filter_map(|name| place(name)).find(|column| !taken.contains(column))
-    };
-    match (place("x"), place("y")) {
-        (Some(x), Some(y)) => match label(&[x, y]) {
-            Some(label) => Ok((true, [x, y, label])),
-            None if names.len() == 3 => Ok((true, [x, y, 3 - x - y])),
-            None => Err("it has no column named label".into()),
-        },
-        _ if names.len() == 3 => Ok((true, [0, 1, 2])),
-        _ => Err(format!(
-            "its columns are {}; three of them should be named x, y and label",
-            first.join(", ")
-        )),
+}
+
+/// What the columns of a table are.
+struct Columns {
+    /// Whether the first line names them.
+    has_header: bool,
+    /// The columns of x, y and label.
+    places: [usize; 3],
+    /// How they were told, in words.
+    choice: String,
+}
+
+impl Columns {
+    /// The columns of a table with this first line: it names them, or is a point if one of its coordinates is a number.
+    ///
+    /// # Errors
+    /// It is not clear which columns are x, y and label.
+    fn of(first: &[String], separator: char) -> Result<Self, Reason> {
+        let names: Vec<String> = first.iter().map(|name| name.to_lowercase()).collect();
+        let place = |wanted: &str| names.iter().position(|name| name == wanted);
+        let named = |places: [usize; 3], is_clear: bool| {
+            let [x, y, label] = places.map(|column| first[column].as_str());
+            let choice = match is_clear {
+                true => "the first line names the columns".to_string(),
+                false => format!(
+                    "the first line names the columns: `{x}` is taken as x, `{y}` as y and `{label}` as label"
+                ),
+            };
+            Ok(Self { has_header: true, places, choice })
+        };
+        if let (Some(x), Some(y)) = (place("x"), place("y")) {
+            let label =
+                LABELS.iter().filter_map(|name| place(name)).find(|at| ![x, y].contains(at));
+            return match label {
+                Some(label) => named([x, y, label], true),
+                None if names.len() == 3 => named([x, y, 3 - x - y], false),
+                None => Err("it has no column named label".into()),
+            };
+        }
+        let num_numbers = |fields: &[String]| {
+            fields.iter().filter(|field| number(field, separator).is_some()).count()
+        };
+        match first.len() {
+            3 if num_numbers(&first[..2]) == 0 => named([0, 1, 2], false),
+            3 => Ok(Self {
+                has_header: false,
+                places: [0, 1, 2],
+                choice: "no line with names, so the columns are x, y and label".into(),
+            }),
+            count if num_numbers(first) > 0 => Err(format!(
+                "it has {}; write x, y and label, or name the columns in the first line{}",
+                columns(count),
+                hint(separator)
+            )),
+            _ => Err(format!(
+                "its columns are {}; three of them should be named x, y and label",
+                first.join(", ")
+            )),
+        }
     }
 }
 
@@ -106,13 +155,16 @@ fn is_in_range(value: &f64) -> bool {
     value.abs() <= MAX_COORDINATE
 }
 
-/// A coordinate. A comma can be its decimal point where commas do not separate columns.
+/// A number of any size. A comma can be its decimal point where commas do not separate columns.
+fn number(text: &str, separator: char) -> Option<f64> {
+    match text.parse::<f64>() {
+        Err(_) if separator != ',' => text.replacen(',', ".", 1).parse().ok(),
+        parsed => parsed.ok(),
+    }
+}
+
 fn coordinate(text: &str, separator: char) -> Option<f64> {
-    let parsed = match text.parse::<f64>() {
-        Err(_) if separator != ',' => text.replacen(',', ".", 1).parse().ok()?,
-        parsed => parsed.ok()?,
-    };
-    is_in_range(&parsed).then_some(parsed)
+    number(text, separator).filter(is_in_range)
 }
 
 /// The points of each part as x, y, x, y …, with the class of each point.
@@ -131,8 +183,12 @@ pub(super) fn gather(
     let num_bad = all().filter(|point| !point.iter().all(is_in_range)).count();
     if num_bad > 0 {
         return Err(format!(
-            "{num_bad} points have coordinates that are not numbers from -1e15 to 1e15"
+            "{} not a number from -1e15 to 1e15",
+            counted(num_bad, "point has a coordinate that is", "points have a coordinate that is")
         ));
+    }
+    if all().next().is_none() {
+        return Err("it holds no points".into());
     }
     let (center, half_width, choice) = match config.frame[..] {
         [] => {

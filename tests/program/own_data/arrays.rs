@@ -142,6 +142,93 @@ fn a_single_array_has_its_labels_beside_it() {
     for name in ["y.npy", "faces-labels.npy"] {
         fs::write(dir.path().join(name), labels(12)).unwrap();
         assert!(load(&path).describe().contains(&format!("labels from {name}")));
+        let said = refused(&dir.path().join(name));
+        assert!(said.contains("it holds labels; name the file of images"), "{said}");
+    }
+}
+
+#[test]
+fn a_folder_of_arrays_is_read_like_an_archive() {
+    let dir = tempfile::tempdir().unwrap();
+    for (name, bytes) in [
+        ("x_train.npy", npy("|u1", &[12, 5, 5], &bytes(12, 25))),
+        ("y_train.npy", labels(12)),
+        ("x_test.npy", npy("|u1", &[4, 5, 5], &bytes(4, 25))),
+        ("y_test.npy", labels(4)),
+        ("mean.npy", labels(1)),
+    ] {
+        fs::write(dir.path().join(name), bytes).unwrap();
+    }
+    let found = load(dir.path());
+    assert_eq!((found.train.len(), found.test.len()), (12, 4));
+    let said = found.describe();
+    assert!(said.contains("(numpy arrays)") && said.contains("other arrays (mean)"), "{said}");
+    fs::remove_file(dir.path().join("y_test.npy")).unwrap();
+    let said = refused(dir.path());
+    assert!(said.contains("x_test.npy has no labels beside it"), "{said}");
+}
+
+/// Folders, arrays and IDX files have one rule for what is missing.
+#[test]
+fn a_part_that_is_empty_or_missing_is_said() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("set.npz");
+    let part = |name: &str, count: usize| {
+        let x = npy("|u1", &[count, 5, 5], &bytes(count, 25));
+        [(format!("x_{name}"), x), (format!("y_{name}"), labels(count))]
+    };
+    let said = |parts: &[[(String, Vec<u8>); 2]]| {
+        let arrays: Vec<(&str, Vec<u8>)> =
+            parts.iter().flatten().map(|(name, bytes)| (name.as_str(), bytes.clone())).collect();
+        npz(&path, &arrays);
+        let found = load(&path);
+        ([found.train.len(), found.validation.len(), found.test.len()], found.describe())
+    };
+    let (counts, words) = said(&[part("train", 12), part("test", 0)]);
+    assert_eq!(counts, [10, 0, 2]);
+    assert!(words.contains("the test part there is empty; no test part there: a sixth"), "{words}");
+    let (counts, words) = said(&[part("train", 12), part("val", 4)]);
+    assert_eq!(counts, [12, 0, 4]);
+    assert!(
+        words.contains("the validation part is the test part, as there is no other"),
+        "{words}"
+    );
+    let (counts, words) = said(&[part("train", 4)]);
+    assert_eq!(counts, [4, 0, 0]);
+    assert!(words.contains("no test part there, and too few items for one"), "{words}");
+}
+
+#[test]
+fn parts_of_different_shapes_or_ranges_are_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("set.npz");
+    let small = || npy("<f4", &[4, 5, 5], &floats((0..100).map(|at| at as f32 / 99.0)));
+    let whole = || npy("|u1", &[4, 5, 5], &bytes(4, 25));
+    let narrow = || npy("|u1", &[4, 5, 4], &bytes(4, 20));
+    for (train, test, what) in [
+        (
+            small(),
+            whole(),
+            "values of the training part are read as 0 to 1, and those of the test part are bytes, 0 to 255; save all parts \
+             in one range",
+        ),
+        (
+            whole(),
+            small(),
+            "values of the training part are bytes, 0 to 255, and those of the test part are read as 0 to 1",
+        ),
+        (
+            whole(),
+            narrow(),
+            "its parts have images of shape [1, 5, 5] and [1, 5, 4] (C, H, W); all need the same",
+        ),
+    ] {
+        npz(
+            &path,
+            &[("x_train", train), ("y_train", labels(4)), ("x_test", test), ("y_test", labels(4))],
+        );
+        let said = refused(&path);
+        assert!(said.contains(what), "{said}");
     }
 }
 
@@ -152,7 +239,7 @@ fn arrays_that_cannot_be_used_are_refused_with_what_would_do() {
     let good = || npy("|u1", &[4, 5, 5], &bytes(4, 25));
     let nan = floats((0..100).map(|at| if at == 7 { f32::NAN } else { 0.5 }));
     for (x, y, what) in [
-        (npy("<f4", &[4, 5, 5], &nan), labels(4), "x holds 1 values that are not finite numbers"),
+        (npy("<f4", &[4, 5, 5], &nan), labels(4), "x holds 1 value that is not a finite number"),
         (
             npy("<f4", &[4, 5, 5], &floats((0..100).map(|at| at as f32 * 9.0))),
             labels(4),
@@ -163,6 +250,17 @@ fn arrays_that_cannot_be_used_are_refused_with_what_would_do() {
         (good(), npy("<f4", &[4], &floats([0.0, 1.0, 0.5, 1.0])), "label 2 is 0.5"),
         (good(), npy("|u1", &[4, 3], &[0; 12]), "argmax"),
         (npy("|u1", &[4, 25], &bytes(4, 25)), labels(4), "x.reshape"),
+        (
+            npy("<f4", &[4, 3], &floats((0..12).map(|at| at as f32 / 2.0 - 3.0))),
+            labels(4),
+            "x has shape [4, 3]; images are (N, H, W)",
+        ),
+        (
+            npy("|u1", &[1, 5, 5], &bytes(1, 25)),
+            npy("<U1", &[1], &[0; 4]),
+            "label 0 of the training part is empty",
+        ),
+        (npy("|u1", &[0, 5, 5], &[]), labels(1), "the training part has 0 items and 1 label"),
         (npy("|u1", &[4, 5, 5, 4], &bytes(4, 100)), labels(4), "save x without alpha"),
         (
             npy("|u1", &[4, 5, 5], &bytes(3, 25)),

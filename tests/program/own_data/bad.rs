@@ -43,7 +43,9 @@ fn a_huge_picture_is_refused_by_its_header() {
     fs::write(dir.path().join("a/huge.png"), bytes).unwrap();
     let said = load(dir.path()).describe();
     assert!(
-        said.contains("a/huge.png has 8000×8000 pixels, and at most 32 megapixels are read"),
+        said.contains(
+            "a/huge.png has 8000×8000 pixels (height×width), and at most 32 megapixels are read"
+        ),
         "{said}"
     );
 }
@@ -142,6 +144,10 @@ fn a_folder_that_cannot_be_trained_on_is_refused_with_what_would() {
     save(&picture([9; 3], 8, 8, 0), &root.join("0.png"), ImageFormat::Png);
     said("its pictures are in no folder of a class; make a folder for each class");
     fs::remove_file(root.join("0.png")).unwrap();
+    let long = "x".repeat(201);
+    class(&root, &long, 1, 8, 8);
+    said("the folder name `xxxxxxxxxxxxxxxxxxxx…` has 201 characters; at most 200 are read");
+    fs::remove_dir_all(root.join(&long)).unwrap();
     fs::create_dir(root.join("a")).unwrap();
     fs::write(root.join("a/0.png"), "x").unwrap();
     said("no image in it can be read: a/0.png is not a picture");

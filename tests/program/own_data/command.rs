@@ -16,7 +16,7 @@ fn it_says_what_a_run_would_make_of_the_data() {
     assert!(output.status.success(), "{warned}");
     for row in [
         "Data:     custom from set (folder of classes)\n",
-        "Files:    10×20 (12), 12×12 (6)\n",
+        "Files:    10×20 (12), 12×12 (6), height×width\n",
         "Network:  sees grey images of 10×10\n",
         "Parts:    15 training and 3 test items\n",
         "Classes:  2: b (6), ünï (12)\n",
@@ -36,6 +36,22 @@ fn it_says_what_a_run_would_make_of_the_data() {
     let said = fails(dir.path(), &["data", "set", "--out", "sheet.png"]);
     assert!(said.contains("sheet.png already exists") && said.contains("--force"), "{said}");
     succeeds(dir.path(), &["data", "set", "--out", "sheet.png", "--force"]);
+}
+
+#[test]
+fn one_of_many_is_singular_and_a_missing_test_part_is_explained() {
+    let dir = tempfile::tempdir().unwrap();
+    for number in 0..21 {
+        class(&dir.path().join("set"), &number.to_string(), 1, 8, 8);
+    }
+    let said = succeeds(dir.path(), &["data", "set"]);
+    for row in [
+        "Parts:    21 training and 0 test items\n",
+        ", 19 (1) and 1 other\n",
+        "Choice:   no test part there, and too few items for one: a class with 3 items gives one test item\n",
+    ] {
+        assert!(said.contains(row), "{row}: {said}");
+    }
 }
 
 #[test]

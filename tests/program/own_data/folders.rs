@@ -4,7 +4,7 @@ use std::{fs, path::Path};
 
 use image::{DynamicImage, ImageFormat, RgbImage};
 
-use super::{class, counts, load, load_with, picture, save};
+use super::{class, counts, load, load_with, picture, refused, save};
 use crate::run::{fails, jempp, succeeds, text};
 
 /// Settings of a run of a few seconds.
@@ -66,7 +66,7 @@ fn parts_are_found_and_the_use_of_val_is_said() {
     let found = load(dir.path());
     assert_eq!((found.train.len(), found.validation.len(), found.test.len()), (14, 0, 3));
     let said = found.describe();
-    assert!(said.contains("valid/ is the test part, as there is no other"), "{said}");
+    assert!(said.contains("the validation part is the test part, as there is no other"), "{said}");
     assert!(!said.contains("a sixth"), "{said}");
 }
 
@@ -80,6 +80,101 @@ fn a_class_may_be_called_train() {
     let found = load(dir.path());
     assert_eq!(found.train.class_names, ["car", "train"]);
     assert_eq!(counts(&found.train), [10, 5]);
+    let said = found.describe();
+    assert!(said.contains("train/ is a class: it has no class folders in it"), "{said}");
+    assert!(said.contains("1 folder in a class is merged into it (car/old)"), "{said}");
+}
+
+#[test]
+fn parts_never_become_classes_unsaid() {
+    for (folders, what) in [
+        (
+            &["train", "test"][..],
+            "train/ and test/ have no class folders in them: put one folder per class into each",
+        ),
+        (&["train"], "train/ has no class folders in it: put one folder per class into it"),
+        (
+            &["set/train", "set/val", "set/test"],
+            "train/, val/ and test/ have no class folders in them",
+        ),
+        (&["train", "test/a"], "train/ has no class folders in it"),
+        (
+            &["test/a", "test/b"],
+            "its folders are of a test part only; name the training part `train`",
+        ),
+        (&["test/a", "val/a"], "its folders are of a validation and a test part only"),
+        (
+            &["a", "b", "test/a", "test/b"],
+            "test/ has folders in it like a part, but beside it is no train/ with folders of classes",
+        ),
+        (
+            &["a/train", "a/test", "b/train", "b/test"],
+            "a/test/ is a part inside a class; put the parts outside, as in train/a/ and test/a/",
+        ),
+        (&["train/a/test", "train/b"], "train/a/test/ is a part inside a class"),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        folders.iter().for_each(|folder| class(dir.path(), folder, 3, 8, 8));
+        let said = refused(dir.path());
+        assert!(said.contains(what), "{folders:?}: {said}");
+    }
+}
+
+#[test]
+fn other_names_of_parts_and_merged_folders_are_said() {
+    let dir = tempfile::tempdir().unwrap();
+    for folder in ["train_images/a", "train_images/b", "Test-Set/a", "Test-Set/b"] {
+        class(dir.path(), folder, 6, 8, 8);
+    }
+    let found = load(dir.path());
+    assert_eq!((found.train.len(), found.test.len()), (12, 12));
+    let said = found.describe();
+    assert!(
+        said.contains("train_images/ is the training part; Test-Set/ is the test part"),
+        "{said}"
+    );
+    let dir = tempfile::tempdir().unwrap();
+    for folder in ["animals/cat", "animals/dog", "cars/bmw", "cars"] {
+        class(dir.path(), folder, 6, 8, 8);
+    }
+    let said = load(dir.path()).describe();
+    assert!(
+        said.contains(
+            "3 folders in classes are merged into them (animals/cat, animals/dog, cars/bmw)"
+        ),
+        "{said}"
+    );
+}
+
+/// A Mac and a zip may store é as two characters.
+#[test]
+fn names_that_differ_only_in_how_accents_are_stored_are_one_class() {
+    let dir = tempfile::tempdir().unwrap();
+    for (part, name) in [("train", "caf\u{e9}"), ("test", "cafe\u{301}")] {
+        class(&dir.path().join(part), name, 6, 8, 8);
+        class(&dir.path().join(part), "b", 6, 8, 8);
+    }
+    let found = load(dir.path());
+    assert_eq!(found.train.class_names, ["b", "caf\u{e9}"]);
+    assert_eq!((counts(&found.train), counts(&found.test)), (vec![6, 6], vec![6, 6]));
+    let said = found.describe();
+    assert!(said.contains("how accents are stored are one class (caf\u{e9})"), "{said}");
+}
+
+#[test]
+fn pictures_with_unusual_endings_are_told_by_their_content() {
+    let dir = tempfile::tempdir().unwrap();
+    class(dir.path(), "a", 6, 8, 8);
+    for (salt, name) in
+        ["cat.jpg_large", "cat.png!d", "photo 2.1", "none", "notes.txt"].iter().enumerate()
+    {
+        let picture = picture([90; 3], 8, 8, 40 + salt as u32);
+        save(&picture, &dir.path().join("a").join(name), ImageFormat::Png);
+    }
+    let found = load(dir.path());
+    assert_eq!(found.train.len() + found.test.len(), 10);
+    let said = found.describe();
+    assert!(said.contains("1 file that is not a picture (a/notes.txt)"), "{said}");
 }
 
 #[test]
@@ -203,6 +298,42 @@ fn the_size_is_chosen_or_given_and_always_said() {
     let (shape, said) = size(&[]);
     assert_eq!(shape, [1, 8, 8]);
     assert!(said.contains("the smallest side of an image is 3, and 8 is the least"), "{said}");
+}
+
+#[test]
+fn what_cannot_be_decoded_has_no_say_in_the_size() {
+    let dir = tempfile::tempdir().unwrap();
+    class(dir.path(), "a", 6, 64, 64);
+    let noise = RgbImage::from_fn(9, 9, |x, y| {
+        image::Rgb([x * x * 31 + y, y * 57 + x, x * y * 13].map(|value| (value % 251) as u8))
+    });
+    let cut = dir.path().join("a/cut.png");
+    save(&noise, &cut, ImageFormat::Png);
+    assert_eq!(load(dir.path()).train.shape[1..], [9, 9]);
+    let bytes = fs::read(&cut).unwrap();
+    fs::write(&cut, &bytes[..bytes.len() / 2]).unwrap();
+    let found = load(dir.path());
+    let said = found.describe();
+    assert_eq!(found.train.shape[1..], [32, 32], "{said}");
+    assert!(said.contains("1 image that cannot be read: a/cut.png"), "{said}");
+    assert_eq!(found.facts().sizes, [([64, 64], 6)]);
+}
+
+#[test]
+fn a_few_small_pictures_that_set_the_size_are_warned_of() {
+    let dir = tempfile::tempdir().unwrap();
+    class(dir.path(), "a", 12, 64, 64);
+    save(&picture([9; 3], 1, 1, 0), &dir.path().join("a/pixel.png"), ImageFormat::Png);
+    let warned = |settings: &[&str]| load_with(dir.path(), settings).unwrap().warnings().join("\n");
+    let said = warned(&[]);
+    assert!(
+        said.contains(
+            "1 image is much smaller than most and sets the size of all (a/pixel.png); leave out what is too small, or set \
+             data.size"
+        ),
+        "{said}"
+    );
+    assert!(!warned(&["data.size=16"]).contains("much smaller"));
 }
 
 #[test]

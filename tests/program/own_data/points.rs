@@ -64,12 +64,20 @@ fn headers_separators_quotes_and_decimal_commas_are_known() {
         ("0,5;0;\"a;b\"\r\n1;1,5;\"c \"\"d\"\"\"\r\n", ["a;b", "c \"d\""]),
         ("\u{feff}id,x,y,class,note\n7,0,0,2,n\n8,1,1,10,n\n", ["2", "10"]),
         ("long,lat,kind\n1e2,0,a\n-1e2,1,b\n", ["a", "b"]),
+        ("x,y,label\n0,0,a,\n1,1,b,,\n", ["a", "b"]),
+        ("x,y,label,2024\n0,0,a,7\n1,1,b,8\n", ["a", "b"]),
     ] {
         let found = load(&table(dir.path(), text));
         assert_eq!(found.train.class_names, names, "{text}");
     }
     let said = load(&table(dir.path(), "id,x,y,class,note\n7,0,0,2,n\n8,1,1,10,n\n")).describe();
     assert!(said.contains("other columns (id, note)"), "{said}");
+    assert!(said.contains("; the first line names the columns; "), "{said}");
+    let said = load(&table(dir.path(), "id,lon,species\n7,0,a\n8,1,b\n")).describe();
+    assert!(
+        said.contains("the columns: `id` is taken as x, `lon` as y and `species` as label"),
+        "{said}"
+    );
 }
 
 #[test]
@@ -79,7 +87,20 @@ fn a_table_that_cannot_be_used_is_refused_with_its_line() {
         ("0,0,a\n1,nan,b\n", "line 2: `nan` is not a number from -1e15 to 1e15"),
         ("0,0,a\n1,inf,b\n", "`inf` is not a number"),
         ("0,0,a\n1\n", "line 2 has 1 column, and x, y and label are needed"),
-        ("0,0,a\n1,1,\n", "a label is empty"),
+        ("0,0,a\n1,1,\n", "line 2: the label is empty; every point needs one"),
+        ("0,0,a\n1,,b\n", "line 2: y is empty; every point needs a number there"),
+        ("1.5,nan,a\n1,1,b\n", "line 1: `nan` is not a number"),
+        ("n/a,2,a\n1,1,b\n", "line 1: `n/a` is not a number"),
+        (
+            "0,0,a\n1,5,2,b\n",
+            "line 2 has 4 columns, the first line has 3; if its commas are decimal points, put semicolons or tabs between",
+        ),
+        ("x;y;label\n1;2;a;b\n", "line 2 has 4 columns, the first line has 3"),
+        (
+            "1,5,2,5,a\n",
+            "it has 5 columns; write x, y and label, or name the columns in the first line; if its commas",
+        ),
+        ("x,y,label\n", "it holds no points, only a line with the names of its columns"),
         ("0,0,a\n1,1,\"b\n", "line 2: a quote is not closed"),
         ("1,1,a\n1,1,b\n", "its points do not differ enough"),
         ("0,0,1,a\n", "it has 4 columns; write x, y and label"),

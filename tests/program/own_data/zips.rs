@@ -205,6 +205,52 @@ fn bad_zips_are_refused_with_what_would_do() {
     assert!(load_list(&[]).unwrap_err().contains("there is no picture in it"));
 }
 
+/// The bytes with every place of one name holding another of the same length.
+fn renamed(mut bytes: Vec<u8>, from: &[u8], to: &[u8]) -> Vec<u8> {
+    for at in 0..bytes.len() - from.len() {
+        if bytes[at..].starts_with(from) {
+            bytes[at..at + to.len()].copy_from_slice(to);
+        }
+    }
+    bytes
+}
+
+#[test]
+fn names_that_are_double_or_in_another_encoding_are_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let whole = zip(&two_classes(dir.path()), CompressionMethod::Stored);
+    let path = dir.path().join("names.zip");
+    fs::write(&path, renamed(whole.clone(), b"cat/1.png", b"cat/0.png")).unwrap();
+    let said = refused(&path);
+    assert!(said.contains("two of its files have the name cat/0.png"), "{said}");
+    fs::write(&path, renamed(whole, b"cat/", b"\xc7\xd1\xb1/")).unwrap();
+    let said = load(&path).describe();
+    assert!(said.contains("6 names in the archive are not in UTF-8"), "{said}");
+}
+
+#[test]
+fn a_zip_of_several_tables_is_refused_and_a_note_beside_one_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let table = |name: &str| (name.to_string(), b"0,0,a\n1,1,b\n".to_vec());
+    let path = dir.path().join("tables.zip");
+    let note = ("readme.txt".to_string(), b"about this".to_vec());
+    fs::write(&path, zip(&[table("d/a.csv"), note], CompressionMethod::Stored)).unwrap();
+    let said = load(&path).describe();
+    assert!(
+        said.contains("table of points") && said.contains("1 other file (readme.txt)"),
+        "{said}"
+    );
+    let several = [table("d/a.csv"), table("d/b.csv")];
+    fs::write(&path, zip(&several, CompressionMethod::Stored)).unwrap();
+    let said = refused(&path);
+    assert!(
+        said.contains(
+            "it holds 2 files that may each be a data set (d/a.csv, d/b.csv); leave only one there"
+        ),
+        "{said}"
+    );
+}
+
 #[test]
 fn the_commands_take_a_zip() {
     let dir = tempfile::tempdir().unwrap();

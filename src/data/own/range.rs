@@ -1,0 +1,152 @@
+//! The range of the numbers in arrays of images, which is told by the smallest and the largest.
+
+use super::{Reason, npy::Values as Elements};
+use crate::{counts::counted, data::Values};
+
+/// How the numbers of images become values in [-1, 1].
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Range {
+    name: &'static str,
+    factor: f32,
+    shift: f32,
+    /// Whether all numbers are bytes, which are kept as they are.
+    is_bytes: bool,
+    /// The largest number.
+    high: f32,
+}
+
+/// The numbers of an array in short.
+#[derive(Clone, Copy)]
+struct Extent {
+    low: f32,
+    high: f32,
+    is_bytes: bool,
+    is_floats: bool,
+}
+
+impl Extent {
+    /// The extent of some numbers; `None` if there are none.
+    ///
+    /// # Errors
+    /// A number is not finite.
+    fn of(elements: &Elements) -> Result<Option<Self>, Reason> {
+        let (low, high) = match elements {
+            Elements::Bytes(bytes) => (
+                bytes.iter().copied().min().map(f32::from),
+                bytes.iter().copied().max().map(f32::from),
+            ),
+            Elements::Integers(values) | Elements::Floats(values) => {
+                let num_bad = values.iter().filter(|value| !value.is_finite()).count();
+                if num_bad > 0 {
+                    return Err(format!(
+                        "x holds {}",
+                        counted(
+                            num_bad,
+                            "value that is not a finite number",
+                            "values that are not finite numbers"
+                        )
+                    ));
+                }
+                let all = || values.iter().copied();
+                (all().reduce(f32::min), all().reduce(f32::max))
+            }
+        };
+        let (Some(low), Some(high)) = (low, high) else { return Ok(None) };
+        let is_bytes = matches!(elements, Elements::Bytes(_));
+        Ok(Some(Self { low, high, is_bytes, is_floats: matches!(elements, Elements::Floats(_)) }))
+    }
+
+    fn with(self, other: Self) -> Self {
+        Self {
+            low: self.low.min(other.low),
+            high: self.high.max(other.high),
+            is_bytes: self.is_bytes && other.is_bytes,
+            is_floats: self.is_floats || other.is_floats,
+        }
+    }
+}
+
+impl Range {
+    /// The one range that the numbers of all parts fit: bytes, 0 to 1, -1 to 1, 0 to 255 or 0 to 65535. Messages call the
+    /// parts by these names.
+    ///
+    /// # Errors
+    /// A number is not finite, the numbers fit no range, or the parts have different ranges.
+    pub(super) fn of(parts: [Option<&Elements>; 3], names: [&str; 3]) -> Result<Self, Reason> {
+        let mut found: Vec<(&str, Extent)> = Vec::new();
+        for (elements, name) in parts.into_iter().zip(names) {
+            let extent = elements.map(Extent::of).transpose()?.flatten();
+            found.extend(extent.map(|extent| (name, extent)));
+        }
+        let all = found.iter().map(|(_, extent)| *extent).reduce(Extent::with);
+        let all = all.ok_or("there is nothing to train on: its parts hold no image")?;
+        // Black images alone say nothing of their range.
+        let mut own = found.iter().filter(|(_, extent)| (extent.low, extent.high) != (0.0, 0.0));
+        if let Some((first, extent)) = own.next() {
+            let one = Self::of_extent(*extent)?;
+            for (name, extent) in own {
+                let other = Self::of_extent(*extent)?;
+                if (one.factor, one.shift) != (other.factor, other.shift) {
+                    return Err(format!(
+                        "values of the {first} part are {}, and those of the {name} part are {}; save all parts in one range",
+                        one.name, other.name
+                    ));
+                }
+            }
+        }
+        Self::of_extent(all)
+    }
+
+    /// # Errors
+    /// The numbers fit no range.
+    fn of_extent(Extent { low, high, is_bytes, is_floats }: Extent) -> Result<Self, Reason> {
+        let range = |name, factor, shift| Self { name, factor, shift, is_bytes, high };
+        Ok(match (low, high) {
+            _ if is_bytes => range("bytes, 0 to 255", 1.0 / 127.5, -1.0),
+            (0.0.., ..=1.0) => range("read as 0 to 1", 2.0, -1.0),
+            (-1.0.., ..=1.0) => range("read as -1 to 1", 1.0, 0.0),
+            (0.0.., ..=255.0) => range("read as 0 to 255", 1.0 / 127.5, -1.0),
+            (0.0.., ..=65535.0) if !is_floats => range("read as 0 to 65535", 1.0 / 32767.5, -1.0),
+            _ => {
+                return Err(format!(
+                    "the values of x go from {low} to {high}; scale them to 0 to 1, -1 to 1 or 0 to 255"
+                ));
+            }
+        })
+    }
+
+    /// What was chosen, in words.
+    pub(super) fn in_words(&self) -> String {
+        format!("values are {}", self.name)
+    }
+
+    /// A warning if the images are dark because the range is larger than the values.
+    pub(super) fn warning(&self) -> Option<String> {
+        let brightest = self.high * self.factor + self.shift;
+        (brightest < 0.0 && self.high > 0.0).then(|| {
+            format!(
+                "the images are dark: {}, and the largest is {}; save x * {:.4}",
+                self.in_words(),
+                self.high,
+                (1.0 - self.shift) / self.factor / self.high
+            )
+        })
+    }
+
+    /// The numbers as values of a data set.
+    pub(super) fn scaled(&self, values: Elements) -> Values {
+        match values {
+            Elements::Bytes(bytes) if self.is_bytes => Values::Bytes(bytes),
+            Elements::Bytes(bytes) => {
+                let values = bytes.into_iter().map(f32::from).collect();
+                self.scaled(Elements::Integers(values))
+            }
+            Elements::Integers(mut values) | Elements::Floats(mut values) => {
+                for value in &mut values {
+                    *value = (*value * self.factor + self.shift).clamp(-1.0, 1.0);
+                }
+                Values::Floats(values)
+            }
+        }
+    }
+}
