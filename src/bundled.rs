@@ -7,7 +7,7 @@ use crate::config::DatasetName;
 use crate::{
     assets,
     checkpoint::{Checkpoint, CheckpointError},
-    config::nearest,
+    config::{meant, nearest},
 };
 
 /// A bundled model, with its preset and its file.
@@ -128,12 +128,12 @@ pub fn title_of(name: &str) -> Option<&'static str> {
 
 /// There is no bundled model with this name.
 #[derive(Debug, thiserror::Error)]
-#[error("no bundled model `{name}`; did you mean `{nearest}`? There are: {all}")]
+#[error("no bundled model `{name}`{} There are: {all}", meant(.nearest.as_deref()))]
 pub struct NoSuchModel {
     /// The name that was given.
     pub name: String,
-    /// The bundled model with the most similar name.
-    pub nearest: String,
+    /// The bundled model with the most similar name, if one is similar.
+    pub nearest: Option<String>,
     /// The names of all bundled models.
     pub all: String,
 }
@@ -147,7 +147,7 @@ pub fn find(name: &str) -> Result<BundledModel, NoSuchModel> {
     let names: Vec<&str> = BUNDLED_MODELS.iter().map(|model| model.name).collect();
     found.copied().ok_or_else(|| NoSuchModel {
         name: name.to_string(),
-        nearest: nearest(name, names.iter().copied()).to_string(),
+        nearest: nearest(name, names.iter().copied()).map(ToString::to_string),
         all: names.join(", "),
     })
 }

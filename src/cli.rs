@@ -28,8 +28,11 @@ mod steps;
 mod sweep;
 mod train;
 mod tune;
+mod used;
 #[cfg(feature = "gui")]
 mod view;
+
+use std::io::Write as _;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
@@ -119,7 +122,7 @@ Examples:
   jempp sample
   jempp sample --model mnist --class 3 --class 8 --steps 200
   jempp sample --checkpoint runs/first/checkpoint.safetensors --out runs/first-samples
-  jempp sample --out runs/bags --class 8 --per-class 16 --steps 200
+  jempp sample --out runs/bags --class Bag --per-class 16 --steps 200
   jempp sample --out runs/mine --start photo.png --sampler proximal-sgld --set sampler.step_size=0.5
   jempp sample --diagnose --steps 500 --set sampler.noise_std=0.01 --set sampler.step_schedule=constant")]
     Sample(sample::SampleArgs),
@@ -220,15 +223,50 @@ Examples:
     },
 }
 
+/// The commands whose result is what they print.
+const PRINTING: [&str; 4] = ["config", "data", "devices", "bench"];
+
 /// Parses and runs the command line of this process; returns the exit status.
 pub fn main() -> u8 {
-    let matches = absent::mark(Cli::command()).get_matches();
-    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
-    exit_status(run(cli), matches.subcommand_name())
+    let parsed = command().try_get_matches();
+    match parsed.and_then(|matches| Ok((Cli::from_arg_matches(&matches)?, matches))) {
+        Ok((cli, matches)) => exit_status(run(cli), matches.subcommand_name()),
+        Err(error) => unparsed(&error),
+    }
+}
+
+/// The command line, in which a negative number is a value and not an unknown option.
+fn command() -> clap::Command {
+    let takes_numbers = |argument: clap::Arg| match argument.get_action().takes_values() {
+        true => argument.allow_negative_numbers(true),
+        false => argument,
+    };
+    absent::mark(Cli::command()).mut_subcommands(|command| command.mut_args(takes_numbers))
+}
+
+/// Prints the help or the complaint of the parser; returns the exit status.
+fn unparsed(error: &clap::Error) -> u8 {
+    let printed = error.print().and_then(|()| std::io::stdout().flush());
+    match printed {
+        Err(lost) if !error.use_stderr() => {
+            say::lose(lost);
+            exit_status(Ok(()), Some(PRINTING[0]))
+        }
+        _ => u8::try_from(error.exit_code()).unwrap_or(1),
+    }
 }
 
 /// The exit status for the result of a command; prints its error as one line.
 pub fn exit_status(result: anyhow::Result<()>, command: Option<&str>) -> u8 {
+    let prints = command.is_some_and(|command| PRINTING.contains(&command));
+    let result = result.and_then(|()| match say::lost() {
+        Some(error) if prints => Err(anyhow::anyhow!("cannot write to stdout: {error}")),
+        Some(error) => {
+            complain!("warning: not all could be written to stdout: {error}");
+            Ok(())
+        }
+        None => Ok(()),
+    });
     match result {
         // A command that was stopped by a signal and has saved its work returns the status of the signal.
         Ok(()) => signals::exit_status().unwrap_or(0),

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 use crate::{
     checkpoint::{self, BEST_NAME as BEST, Counters, FILE_NAME as CHECKPOINT},
-    files::{self, FolderLock, LockError, Log, write_atomically},
+    files::{self, FolderLock, LockError, Log, WithinData, write_atomically},
 };
 
 const CONFIG: &str = "config.toml";
@@ -37,6 +37,9 @@ pub enum RunFolderError {
         /// The files in the folder, in words.
         found: String,
     },
+    /// The run would land in the data that it trains on.
+    #[error(transparent)]
+    WithinData(#[from] WithinData),
     /// The folder holds no run that can be resumed.
     #[error("{path} holds no run to resume: {found}")]
     NoRun {
@@ -85,7 +88,7 @@ impl RunFolder {
     ///
     /// # Errors
     /// The folder exists and is not empty.
-    pub(crate) fn check_free(path: &Path) -> Result<(), RunFolderError> {
+    fn check_free(path: &Path) -> Result<(), RunFolderError> {
         if !files::is_taken(path) {
             return Ok(());
         }
@@ -94,6 +97,15 @@ impl RunFolder {
             true => Err(RunFolderError::Exists(path)),
             false => Err(RunFolderError::Taken { found: contents_of(&path), path }),
         }
+    }
+
+    /// Checks that a new run on the data at `data` may use the folder: it is free, and not in the folder of the data.
+    ///
+    /// # Errors
+    /// It may not.
+    pub(crate) fn check_new(path: &Path, data: &str) -> Result<(), RunFolderError> {
+        Self::check_free(path)?;
+        Ok(files::check_outside(path, Path::new(data))?)
     }
 
     /// Creates the folder of a new run.

@@ -1,12 +1,16 @@
 //! Printing of messages for people: safe for any terminal, and never an error.
 //!
 //! A reader may exit (`| head`, a closed terminal), and the disk of a log may be full. A run must continue, so a line
-//! that cannot be written is dropped. Names may come from untrusted files, so characters that control a terminal are
+//! that cannot be written is dropped; [`lost`] tells whether one was. Names may come from untrusted files, so characters that control a terminal are
 //! escaped.
 
 use std::{
     fmt::Write as _,
-    sync::atomic::{AtomicBool, Ordering},
+    io,
+    sync::{
+        OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 pub(crate) use crate::config::shortened;
@@ -27,6 +31,21 @@ static IS_STOPPING: AtomicBool = AtomicBool::new(false);
 
 /// Whether nothing is printed, because another rank of the run prints the same.
 static IS_SILENT: AtomicBool = AtomicBool::new(false);
+
+/// Why a text could not be written to standard output, the first time.
+static LOST: OnceLock<io::Error> = OnceLock::new();
+
+/// Why standard output lacks a text, if it does; a reader that has left counts as one that has read enough.
+pub(crate) fn lost() -> Option<&'static io::Error> {
+    LOST.get()
+}
+
+/// Keeps in mind why a text could not be written to standard output.
+pub(crate) fn lose(error: io::Error) {
+    if error.kind() != io::ErrorKind::BrokenPipe {
+        let _ = LOST.set(error);
+    }
+}
 
 /// Sets whether nothing is printed: of the ranks of a run, only one speaks.
 pub(crate) fn set_silent(is_silent: bool) {
@@ -52,12 +71,14 @@ macro_rules! complain {
 
 pub(crate) use {complain, say};
 
-/// Writes a text to standard output; text that cannot be written is dropped.
+/// Writes a text to standard output; text that cannot be written is dropped, see [`lost`].
 pub(crate) fn to_stdout(text: std::fmt::Arguments) {
     if IS_SILENT.load(Ordering::Relaxed) {
         return;
     }
-    write(&mut std::io::stdout().lock(), &plain(&text.to_string()));
+    if let Err(error) = write(&mut io::stdout().lock(), &plain(&text.to_string())) {
+        lose(error);
+    }
 }
 
 /// Writes a text to standard error; text that cannot be written is dropped.
@@ -65,22 +86,23 @@ pub(crate) fn to_stderr(text: std::fmt::Arguments) {
     if IS_SILENT.load(Ordering::Relaxed) {
         return;
     }
-    write(&mut std::io::stderr().lock(), &plain(&text.to_string()));
+    let _ = write(&mut io::stderr().lock(), &plain(&text.to_string()));
 }
 
 #[cfg(unix)]
-fn write(out: &mut (impl std::io::Write + std::os::fd::AsRawFd), text: &str) {
+fn write(out: &mut (impl io::Write + std::os::fd::AsRawFd), text: &str) -> io::Result<()> {
     for part in text.as_bytes().chunks(MAX_AT_ONCE) {
-        if !takes_more(out.as_raw_fd()) || out.write_all(part).is_err() {
-            return;
+        if !takes_more(out.as_raw_fd()) {
+            return Ok(());
         }
+        out.write_all(part)?;
     }
-    let _ = out.flush();
+    out.flush()
 }
 
 #[cfg(not(unix))]
-fn write(out: &mut impl std::io::Write, text: &str) {
-    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+fn write(out: &mut impl io::Write, text: &str) -> io::Result<()> {
+    out.write_all(text.as_bytes()).and_then(|()| out.flush())
 }
 
 /// Waits until a write does not block. A write blocks on a full pipe with a slow reader, or on a terminal stopped with
@@ -144,8 +166,8 @@ mod tests {
     fn a_reason_is_told_once() {
         #[derive(Debug, thiserror::Error)]
         #[error("cannot read a.bin: {0}")]
-        struct Outer(#[source] std::io::Error);
-        let inner = std::io::Error::other("no such\nfile");
+        struct Outer(#[source] io::Error);
+        let inner = io::Error::other("no such\nfile");
         let error = anyhow::Error::from(Outer(inner));
         assert_eq!(one_line(&error), "cannot read a.bin: no such file");
         let error = Err::<(), _>(error).context("while starting").unwrap_err();

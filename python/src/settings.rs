@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use jempp::{
     ChainSettings, RunConfig, SampleStart,
-    config::{MAX_SEED, SamplerConfig, StartKind, nearest},
+    config::{MAX_SEED, SamplerConfig, StartKind, meant, nearest},
 };
 use pyo3::{
     prelude::*,
@@ -231,8 +231,8 @@ fn check_known(name: &str) -> PyResult<String> {
     let others = OTHERS.iter().filter_map(|key| key.split_once('.')).map(|(_, last)| last);
     let all: Vec<&str> = OWN.into_iter().chain(of_sampler).chain(others).collect();
     Err(ConfigError::new_err(format!(
-        "sample has no keyword `{name}`; did you mean `{}`? There are: {}",
-        nearest(name, all.iter().copied()),
+        "sample has no keyword `{name}`{} There are: {}",
+        meant(nearest(name, all.iter().copied())),
         all.join(", ")
     )))
 }

@@ -33,8 +33,13 @@ impl fmt::Display for StepCost {
         let work = &self.work;
         writeln!(
             f,
-            "{}: {}, norm {:?}, {} chains of {}×{5}×{5}, medians in ms",
-            work.name, work.arch, work.norm, work.batch_size, work.channels, work.image_size
+            "{}: {}, {}, {} chains of {}×{5}×{5}, medians in ms",
+            work.name,
+            work.arch,
+            work.norm.name(),
+            work.batch_size,
+            work.channels,
+            work.image_size
         )?;
         for (name, value) in [
             ("first step", self.first_step_ms),

@@ -48,8 +48,17 @@ impl Checkpoint {
     /// # Errors
     /// The file cannot be written, for example because the disk is full.
     pub fn save(&self, path: &Path) -> Result<(), CheckpointError> {
+        let written = self.to_bytes().and_then(|bytes| write_atomically(path, &bytes));
+        let path = path.to_path_buf();
+        written.map_err(|source| CheckpointError::Io { action: "write", path, source })
+    }
+
+    /// The bytes of the file that [`Checkpoint::save`] writes.
+    ///
+    /// # Errors
+    /// The checkpoint cannot be encoded.
+    pub(crate) fn to_bytes(&self) -> std::io::Result<Vec<u8>> {
         let is_packed = self.is_packed();
-        let io = |source| CheckpointError::Io { action: "write", path: path.to_path_buf(), source };
         let [classes, k, d] = self.class_centers.dims;
         let mut floats: Vec<(String, Vec<usize>, &[f32])> = Vec::new();
         let averaged = self.averaged_weights.iter().flatten().map(|weight| (AVERAGED, weight));
@@ -83,7 +92,7 @@ impl Checkpoint {
             input_shape: self.input_shape,
             is_packed,
         };
-        let json = serde_json::to_string(&metadata).map_err(|error| io(error.into()))?;
+        let json = serde_json::to_string(&metadata)?;
         let config = self.config.to_toml();
         let parts = [("config", config.as_bytes()), ("run", json.as_bytes())];
         let crc32 =
@@ -101,10 +110,8 @@ impl Checkpoint {
                 Ok((name.as_str(), TensorView::new(*dtype, shape.clone(), bytes)?))
             })
             .collect::<Result<_, safetensors::SafeTensorError>>()
-            .map_err(|error| io(std::io::Error::other(error)))?;
-        let bytes = safetensors::serialize(views, Some(metadata))
-            .map_err(|error| io(std::io::Error::other(error)))?;
-        write_atomically(path, &bytes).map_err(io)
+            .map_err(std::io::Error::other)?;
+        safetensors::serialize(views, Some(metadata)).map_err(std::io::Error::other)
     }
 
     /// Reads the checkpoint at `path`, which is a file or the folder of a run.

@@ -137,7 +137,7 @@ impl Command<'_> {
             ChainError::Checkpoint(error) => checkpoint(error),
             ChainError::Start(error) => self.start(error),
             ChainError::NoSuchClass { .. } => {
-                Some("--class takes one of these numbers, counted from 0".into())
+                Some("--class takes one of these names, or its number".into())
             }
             ChainError::UnevenStarts { .. } => {
                 Some("The options are --per-class and --chains-per-start".into())
@@ -191,6 +191,8 @@ impl Command<'_> {
                 format!("Choose another {out}")
             }
             ResultsError::NoFolder(_) => format!("Name a folder with {out}"),
+            ResultsError::Folder(_) => format!("Name a file with {out}"),
+            ResultsError::WithinData(_) => format!("The option is {out}"),
             ResultsError::Io { .. } => return None,
         })
     }
@@ -213,7 +215,9 @@ fn run_folder(error: &RunFolderError) -> Option<String> {
         RunFolderError::Exists(path) => {
             format!("The options are --out DIR and --resume {}", path.display())
         }
-        RunFolderError::Taken { .. } => "The option is --out DIR".into(),
+        RunFolderError::Taken { .. } | RunFolderError::WithinData(_) => {
+            "The option is --out DIR".into()
+        }
         RunFolderError::Lost(path) => format!("The option is --resume {}", path.display()),
         _ => return None,
     })

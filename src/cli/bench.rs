@@ -6,6 +6,7 @@ use super::{device_row, memory_row, say_opening, tune::TuneArgs};
 use crate::{
     bench::{self, StepWork, Work},
     config::Norm,
+    counts::counted,
     device::ComputeDevice,
     kernel_choices::Tuning,
     say::say,
@@ -46,11 +47,9 @@ pub(super) fn run(args: &BenchArgs) -> anyhow::Result<()> {
     // With --json, print nothing but JSON.
     if !args.json {
         let names: Vec<&str> = works.iter().map(Work::name).collect();
+        let repetitions = counted(args.repetitions.into(), "repetition", "repetitions");
         say_opening(&[
-            (
-                "Works",
-                format!("{}, {} repetitions of each part", names.join(", "), args.repetitions),
-            ),
+            ("Works", format!("{}, {repetitions} of each part", names.join(", "))),
             device_row(&device),
             memory_row(bench::demand(&works, &device)?),
         ]);

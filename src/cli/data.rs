@@ -4,13 +4,13 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{progress::during, say_opening, settings};
+use super::{opening::check_ending, progress::during, say_opening, settings};
 use crate::{
     config::{ConfigError, DatasetName, RunConfig},
     counts::{counted, grouped},
     data::{self, Facts, Splits},
     picture,
-    results_folder::check_file,
+    results_folder::{check_file, write_file},
     say::{complain, say},
     signals,
 };
@@ -37,7 +37,7 @@ pub(super) struct DataArgs {
     #[arg(long)]
     json: bool,
     /// Seed of the choice of the test part; that of the training run.
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, default_value_t = 0, value_parser = settings::seed)]
     seed: u64,
     /// Set one configuration key, as in data.size=28 or data.fit=pad; may be repeated.
     #[arg(long = "set", value_name = "KEY=VALUE")]
@@ -67,6 +67,7 @@ impl DataArgs {
 /// Reads the data and prints what is in it; draws a contact sheet if one is wanted.
 pub(super) fn run(args: &DataArgs) -> anyhow::Result<()> {
     if let Some(out) = &args.out {
+        check_ending(out, "png")?;
         check_file(out, args.force, Some(&args.path))?;
     }
     let config = args.config()?;
@@ -78,7 +79,7 @@ pub(super) fn run(args: &DataArgs) -> anyhow::Result<()> {
     }
     if let Some(out) = &args.out {
         let (sheet, what) = sheet(&splits);
-        picture::save_png(sheet, out)?;
+        write_file(out, &picture::png_of(sheet)?, args.force)?;
         if !args.json {
             say!("Contact sheet: {}, {what}", out.display());
         }

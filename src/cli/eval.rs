@@ -1,13 +1,13 @@
 //! The command `jempp eval`: measures a model.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{bail, ensure};
 use clap::{Args, builder::PossibleValuesParser};
 
 use super::{
     absent, device_row, memory_row,
-    opening::{self, ModelArgs, OutArgs, command, default_folder, say_part},
+    opening::{self, ModelArgs, OutArgs, command, default_folder, say_moved, say_part},
     progress::during,
     say_opening, settings,
     steps::Steps,
@@ -24,6 +24,7 @@ use crate::{
             weak_judge,
         },
     },
+    files::folder_of,
     kernel_choices::Tuning,
     results_folder::{Destination, Job, MadeBy, PartFolder},
     say::{complain, say},
@@ -71,7 +72,7 @@ pub(super) struct EvalArgs {
     #[arg(long, value_name = "I/N")]
     shard: Option<Shard>,
     /// Seed of all random numbers.
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, default_value_t = 0, value_parser = settings::seed)]
     seed: u64,
     /// Compute device: auto, gpu, cpu, or an adapter's index or name.
     #[arg(long, default_value = "auto")]
@@ -179,8 +180,8 @@ fn users_of(key: &str) -> anyhow::Result<&'static [Part]> {
         ("data", "micro_batch") => &[Samples],
         _ => bail!(
             "`{key}` is not used: an evaluation takes the keys of the sections eval and sampler, model.norm, model.split, \
-             data.dataset, data.dir, data.size, data.fit, data.color, data.frame, data.num_points, data.batch_size and \
-             data.micro_batch"
+             training.max_memory_mib, data.dataset, data.dir, data.size, data.fit, data.color, data.frame, data.num_points, \
+             data.batch_size and data.micro_batch"
         ),
     })
 }
@@ -226,6 +227,11 @@ pub(super) fn run(args: EvalArgs) -> anyhow::Result<()> {
     let data: Vec<_> = data.into_iter().collect();
     checkpoint.config = settings::apply(checkpoint.config, &data, &args.assignments)?;
     args.check_used(&checkpoint.config)?;
+    for read in
+        args.ood.iter().map(PathBuf::as_path).chain([Path::new(&checkpoint.config.data.dir)])
+    {
+        out.check_outside(read)?;
+    }
     let fid = args.fid.as_deref().map(FidWeights::read).transpose()?;
     let device = args.tune.open(&args.device, Tuning::On)?;
     let RunConfig { data: section, seed, .. } = &checkpoint.config;
@@ -240,7 +246,9 @@ pub(super) fn run(args: EvalArgs) -> anyhow::Result<()> {
     rows.push(opening::calibration_row(&checkpoint));
     rows.push(("Data", splits.describe()));
     if args.measures(Part::Attack) && splits.test.num_classes() > 1 {
-        rows.push(("Attacks", cost_of_attacks(&checkpoint.config, &splits.test)));
+        rows.extend(
+            cost_of_attacks(&checkpoint.config, &splits.test).map(|cost| ("Attacks", cost)),
+        );
     }
     if let Some(weights) = &fid {
         rows.push(("FID", weights.describe(&checkpoint.config, &splits)));
@@ -287,9 +295,10 @@ pub(super) fn run(args: EvalArgs) -> anyhow::Result<()> {
                 say!("Stopped before part {shard} was done; nothing was written.");
             }
             found => {
-                found?;
+                let file = found?;
                 signals::work_is_done();
-                say_part(shard, &request.out.path);
+                say_moved(&request.out, &file);
+                say_part(shard, folder_of(&file));
             }
         }
         return Ok(());
@@ -313,6 +322,7 @@ pub(super) fn run(args: EvalArgs) -> anyhow::Result<()> {
     if files.is_complete {
         signals::work_is_done();
     }
+    say_moved(&request.out, &files.results);
     print(&results, &files);
     Ok(())
 }

@@ -38,9 +38,12 @@ pub(super) fn bring(address: &str, is_again: bool, timeout: Duration) -> anyhow:
         "no cache folder is known here; set JEMPP_CACHE to the path of a folder for models",
     )?;
     if !is_again && model.is_at(&path) {
+        Checkpoint::read(&path).with_context(|| {
+            format!("{address} in the cache cannot be used; `jempp fetch-model {address} --again` downloads it anew")
+        })?;
         return Ok(path);
     }
-    say!("{address}: downloaded into the cache, {}", path.display());
+    say!("{address}: downloading into the cache, {}", path.display());
     // A new version is complete and checked before it replaces the old one.
     let incoming = incoming(&path);
     let options = FetchOptions { timeout, replaces: true, ..FetchOptions::default() };

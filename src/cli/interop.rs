@@ -1,21 +1,21 @@
 //! The commands `jempp import` and `jempp export`, which exchange models with PyTorch.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context, bail, ensure};
 use clap::Args;
 
 use super::{
     device_row,
-    opening::{self, ModelArgs},
+    opening::{self, ModelArgs, check_ending},
     say_opening,
 };
 use crate::{
     checkpoint::file_at,
     config::{ConfigError, DatasetName, RunConfig},
-    files::write_atomically,
+    files::check_outside,
     interop::{self, Centers, ImportRequest, Imported, Reading},
-    results_folder::check_file,
+    results_folder::{ResultsError, check_file, write_file},
     say::say,
 };
 
@@ -98,7 +98,11 @@ impl ExportArgs {
 
 /// Imports a PyTorch checkpoint and says what it contains.
 pub(super) fn import(args: &ImportArgs) -> anyhow::Result<()> {
+    check_ending(&args.out, SAFETENSORS)?;
     check_file(&args.out, args.force, Some(&args.file))?;
+    if let Some(data) = &args.data {
+        check_outside(&args.out, data).map_err(ResultsError::from)?;
+    }
     let request = ImportRequest {
         arch: args.arch.clone(),
         dataset: args.dataset.as_deref().map(dataset).transpose()?,
@@ -114,8 +118,9 @@ pub(super) fn import(args: &ImportArgs) -> anyhow::Result<()> {
     say!("A large network takes a while on a CPU.");
     let imported = interop::import(&args.file, &request, &device.device)
         .with_context(|| args.file.display().to_string())?;
-    make_folder(&args.out)?;
-    imported.checkpoint.save(&args.out)?;
+    let bytes = imported.checkpoint.to_bytes();
+    let bytes = bytes.with_context(|| format!("cannot write {}", args.out.display()))?;
+    write_file(&args.out, &bytes, args.force)?;
     describe(&imported);
     say!("Checkpoint: {}", args.out.display());
     Ok(())
@@ -124,6 +129,7 @@ pub(super) fn import(args: &ImportArgs) -> anyhow::Result<()> {
 /// Exports the tensors or the network of a model and says how many bytes that takes.
 pub(super) fn export(args: &ExportArgs) -> anyhow::Result<()> {
     let is_onnx = args.is_onnx()?;
+    check_ending(&args.out, if is_onnx { interop::ONNX } else { SAFETENSORS })?;
     check_file(&args.out, args.force, args.model.path().map(file_at).as_deref())?;
     let (_, checkpoint) = args.model.load_file()?;
     let mut rows = opening::model_rows(&args.model, &checkpoint);
@@ -133,9 +139,7 @@ pub(super) fn export(args: &ExportArgs) -> anyhow::Result<()> {
         true => interop::export_onnx(&checkpoint)?,
         false => interop::export(&checkpoint, !args.no_buffer)?,
     };
-    make_folder(&args.out)?;
-    write_atomically(&args.out, &bytes)
-        .with_context(|| format!("cannot write {}", args.out.display()))?;
+    write_file(&args.out, &bytes, args.force)?;
     let what = if is_onnx { "ONNX file" } else { "Tensors" };
     say!("{what}: {} ({} bytes)", args.out.display(), bytes.len());
     Ok(())
@@ -182,9 +186,4 @@ fn describe(imported: &Imported) {
 fn dataset(name: &str) -> Result<DatasetName, ConfigError> {
     let config = RunConfig::default().with_assignment(&format!("data.dataset={name}"))?;
     Ok(config.data.dataset)
-}
-
-fn make_folder(out: &Path) -> anyhow::Result<()> {
-    let folder = out.parent().unwrap_or(Path::new(""));
-    std::fs::create_dir_all(folder).with_context(|| format!("cannot write {}", out.display()))
 }

@@ -35,7 +35,7 @@ pub(super) fn run(args: &MergeArgs) -> anyhow::Result<()> {
     }
     let parts = parts_in(&args.parts)?;
     let Some(first) = parts.first() else { unreachable!("an argument that is required") };
-    let out = Destination { path: args.out.clone(), replaces: args.force };
+    let out = Destination::at(&args.out, args.force);
     let made_by =
         MadeBy { command: command(), finished: false, part: None, ..first.made_by.clone() };
     out.check(made_by.job)?;

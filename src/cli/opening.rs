@@ -2,12 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
+use anyhow::ensure;
 use clap::Args;
 
 use super::fetched;
 use crate::{
     bundled::{self, BUNDLED_MODELS, BundledModel},
     checkpoint::{self, Checkpoint},
+    files,
     results_folder::{Destination, some_of},
     say::say,
     shard::Shard,
@@ -67,8 +69,8 @@ impl OutArgs {
     /// The output folder; without `--out`, `default`, or the first free name with a number.
     pub(super) fn destination(&self, default: &str) -> Destination {
         match &self.out {
-            Some(path) => Destination { path: path.clone(), replaces: self.force },
-            None if self.force => Destination { path: PathBuf::from(default), replaces: true },
+            Some(path) => Destination::at(path, self.force),
+            None if self.force => Destination::at(Path::new(default), true),
             None => Destination::beside(Path::new(default)),
         }
     }
@@ -80,6 +82,58 @@ pub(super) fn default_folder(whole: &str, shard: Option<Shard>) -> String {
         None => whole.to_string(),
         Some(shard) => format!("{whole}-{}-of-{}", shard.number(), shard.count()),
     }
+}
+
+/// Says where the results are, of which `file` is one, if another job took the folder that was named before the work.
+pub(super) fn say_moved(out: &Destination, file: &Path) {
+    let folder = files::folder_of(file);
+    if folder != out.path {
+        say!(
+            "Another jempp took {}, so the results are in {}.",
+            out.path.display(),
+            folder.display()
+        );
+    }
+}
+
+/// Checks that a file does not have the ending of another format than the one that is written, `own`.
+pub(super) fn check_ending(path: &Path, own: &str) -> anyhow::Result<()> {
+    const KNOWN: [&str; 26] = [
+        "bin",
+        "bmp",
+        "ckpt",
+        "csv",
+        "gif",
+        "h5",
+        "html",
+        "jpeg",
+        "jpg",
+        "json",
+        "md",
+        "npy",
+        "npz",
+        "onnx",
+        "pdf",
+        "pickle",
+        "pkl",
+        "png",
+        "pt",
+        "pth",
+        "safetensors",
+        "svg",
+        "tif",
+        "tiff",
+        "toml",
+        "webp",
+    ];
+    let ending = path.extension().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
+    ensure!(
+        ending == own || !KNOWN.contains(&ending.as_str()),
+        "{} has the ending of another format than the .{own} that is written: name it {}",
+        path.display(),
+        path.with_extension(own).display()
+    );
+    Ok(())
 }
 
 /// Says where a part is and what makes a whole of it.

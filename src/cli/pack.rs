@@ -7,20 +7,20 @@ use clap::Args;
 
 use super::{
     fetched,
-    opening::{calibration_row, network_row},
+    opening::{calibration_row, check_ending, network_row},
     say_opening,
 };
 use crate::{
     checkpoint::{Checkpoint, file_at},
     eval::{read_results, results::Results},
-    files::{file_name, read_at_most, sha256, write_atomically},
+    files::{file_name, read_at_most, sha256},
     model_card::{self, Subject},
-    results_folder::{ResultsError, check_file},
+    results_folder::{ResultsError, check_file, write_file},
     say::say,
 };
 
-/// The extension of packed models.
-const EXTENSION: &str = ".safetensors";
+/// The ending of packed models.
+const ENDING: &str = "safetensors";
 /// The size limit of a card, in bytes.
 const MAX_CARD_BYTES: u64 = 16 << 20;
 
@@ -56,6 +56,7 @@ fn license(name: &str) -> anyhow::Result<String> {
 
 pub(super) fn run(args: &PackArgs) -> anyhow::Result<()> {
     let input = file_at(&fetched::local(&args.checkpoint)?);
+    check_ending(&args.out, ENDING)?;
     check_file(&args.out, args.force, Some(&input))?;
     let card = CardFile::beside(&args.out, args.force)?;
     let (bytes, checkpoint) = Checkpoint::read(&input)?;
@@ -65,7 +66,7 @@ pub(super) fn run(args: &PackArgs) -> anyhow::Result<()> {
     };
     let name = file_name(&args.out);
     let text = model_card::card(&Subject {
-        name: name.strip_suffix(EXTENSION).unwrap_or(&name),
+        name: stem(&name),
         file: &name,
         option: &format!("--checkpoint {}", quoted(&name)),
         checkpoint: &checkpoint,
@@ -90,11 +91,17 @@ pub(super) fn run(args: &PackArgs) -> anyhow::Result<()> {
         "{} holds weights that half precision cannot: its training has probably diverged",
         args.checkpoint.display()
     );
-    packed.save(&args.out)?;
-    card.write(&text)?;
-    let bytes = std::fs::metadata(&args.out)?.len();
-    say!("Packed model: {} ({:.2} MB)", args.out.display(), bytes as f64 / 1e6);
+    let cannot_write = || format!("cannot write {}", args.out.display());
+    let bytes = packed.to_bytes().with_context(cannot_write)?;
+    write_file(&args.out, &bytes, args.force)?;
+    card.write(&text, args.force)?;
+    say!("Packed model: {} ({:.2} MB)", args.out.display(), bytes.len() as f64 / 1e6);
     Ok(())
+}
+
+/// The name of a packed model without its ending.
+fn stem(name: &str) -> &str {
+    name.strip_suffix(ENDING).and_then(|name| name.strip_suffix('.')).unwrap_or(name)
 }
 
 /// A file name as a shell takes it.
@@ -138,14 +145,13 @@ impl CardFile {
     /// A card of jempp is there and may not be replaced, or the path cannot be written.
     fn beside(out: &Path, replaces: bool) -> anyhow::Result<Self> {
         let name = file_name(out);
-        let stem = name.strip_suffix(EXTENSION).unwrap_or(&name);
-        let path = out.with_file_name(format!("{stem}.md"));
+        let path = out.with_file_name(format!("{}.md", stem(&name)));
         let Ok(found) = std::fs::metadata(&path) else {
             check_file(&path, replaces, None)?;
             return Ok(Self { path, is_kept: false });
         };
-        if !found.is_file() {
-            return Err(ResultsError::NoFile(path).into());
+        if found.is_dir() {
+            return Err(ResultsError::Folder(path).into());
         }
         let text = read_at_most(&path, MAX_CARD_BYTES)
             .with_context(|| format!("cannot read the model card {}", path.display()))?;
@@ -167,11 +173,10 @@ impl CardFile {
         }
     }
 
-    fn write(&self, text: &str) -> anyhow::Result<()> {
-        if self.is_kept {
-            return Ok(());
+    fn write(&self, text: &str, replaces: bool) -> Result<(), ResultsError> {
+        match self.is_kept {
+            true => Ok(()),
+            false => write_file(&self.path, text.as_bytes(), replaces),
         }
-        write_atomically(&self.path, text.as_bytes())
-            .with_context(|| format!("cannot write {}", self.path.display()))
     }
 }

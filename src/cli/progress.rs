@@ -9,6 +9,7 @@ use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 
 use crate::{
     accuracy::Accuracy,
+    counts::counted,
     say::{complain, say},
     trainer::StepReport,
     training::{Calibration, TrainingEvent},
@@ -121,7 +122,8 @@ impl Progress {
                 let accuracy = test_accuracy
                     .map(|accuracy| format!(", test accuracy {:.1} %", 100.0 * accuracy));
                 let word = if *is_complete { "Trained" } else { "Stopped after" };
-                say!("{word} {step} steps{}.", accuracy.unwrap_or_default());
+                let steps = counted(*step as usize, "step", "steps");
+                say!("{word} {steps}{}.", accuracy.unwrap_or_default());
                 if *ended_early {
                     say!(
                         "The run ended early: its validation accuracy has not risen for training.early_stop_epochs epochs. \

@@ -6,7 +6,7 @@ use anyhow::ensure;
 use clap::Args;
 
 use super::{
-    opening::{command, writes_row},
+    opening::{command, say_moved, writes_row},
     say_opening,
 };
 use crate::{
@@ -41,7 +41,7 @@ pub(super) fn run(args: &ReportArgs) -> anyhow::Result<()> {
         "--name needs at least one letter"
     );
     let out = match &args.out {
-        Some(path) => Destination { path: path.clone(), replaces: args.force },
+        Some(path) => Destination::at(path, args.force),
         None => Destination::beside(Path::new(OUT)),
     };
     let kept = out.check(Job::Report)?;
@@ -51,6 +51,7 @@ pub(super) fn run(args: &ReportArgs) -> anyhow::Result<()> {
         complain!("note: {note}");
     }
     let written = report.write(&out, command())?;
+    say_moved(&out, &written[0]);
     say!("Report: {}, and {} files beside it", written[0].display(), written.len() - 1);
     Ok(())
 }

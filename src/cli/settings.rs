@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::config::{ConfigError, RunConfig};
+use crate::config::{ConfigError, MAX_SEED, RunConfig};
 
 /// `config` with keys replaced: first those of `options`, each an option and its `key=value`, then those of `--set`.
 ///
@@ -41,6 +41,24 @@ pub(super) fn data_dir(dir: &Path) -> Result<(&'static str, String), ConfigError
     })?;
     // Quoted as a TOML string, so that the path may have any characters.
     Ok(("--data", format!("data.dir={}", toml::Value::String(text.to_string()))))
+}
+
+/// Reads a seed from the command line.
+///
+/// # Errors
+/// It is not a seed.
+pub(super) fn seed(text: &str) -> Result<u64, String> {
+    let seed = text.parse().ok().filter(|seed| *seed <= MAX_SEED);
+    seed.ok_or_else(|| format!("it must be a whole number from 0 to {MAX_SEED}"))
+}
+
+/// Reads a count from the command line.
+///
+/// # Errors
+/// It is not a count.
+pub(super) fn count<T: std::str::FromStr>(text: &str) -> Result<T, String> {
+    text.parse()
+        .map_err(|_| "it must be a whole number, 0 or more, that this computer can count".into())
 }
 
 /// The keys that were given with `--set`.

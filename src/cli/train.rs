@@ -15,6 +15,7 @@ use super::{
     progress::{Progress, during},
     ranks, sample, say_opening, settings,
     tune::TuneArgs,
+    used,
 };
 use crate::{
     checkpoint,
@@ -52,7 +53,7 @@ pub(super) struct TrainArgs {
     #[arg(long, value_name = "DIR")]
     resume: Option<PathBuf>,
     /// Seed of weights, data order and chains.
-    #[arg(long, conflicts_with = "resume")]
+    #[arg(long, conflicts_with = "resume", value_parser = settings::seed)]
     seed: Option<u64>,
     /// Compute device: auto, gpu, cpu, or an adapter's index or name. With several ranks (mpirun), a name may stand for
     /// several adapters, which they take in turn; or a list names one for each rank of a computer, as in 0,1,cpu.
@@ -61,7 +62,7 @@ pub(super) struct TrainArgs {
     #[command(flatten)]
     tune: TuneArgs,
     /// Number of epochs, passes over the training set.
-    #[arg(long)]
+    #[arg(long, value_parser = settings::count::<usize>)]
     epochs: Option<usize>,
     /// Your own images or points: a folder with one folder of pictures per class, a zip, .npz, .npy, IDX or CSV file; or,
     /// with a data set named, the folder with its official files [default: where `jempp fetch` puts them].
@@ -84,7 +85,7 @@ pub(super) struct TrainArgs {
 #[derive(Debug, Default, Args)]
 struct WatchArgs {
     /// Stop once the run has done this many steps; it is saved, and --resume continues it.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = settings::count::<u64>)]
     max_steps: Option<u64>,
     /// Stop after this time, as in 90s, 30m or 8h; the run is saved, and --resume continues it.
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
@@ -162,9 +163,18 @@ impl TrainArgs {
         settings::apply(config, &options, &self.assignments)
     }
 
-    /// Checks that a run with this configuration uses every key of the command line.
-    fn check_used(&self, config: &RunConfig) -> Result<(), ConfigError> {
-        settings::keys(&self.assignments).try_for_each(|key| config.sampler.check_used(key))
+    /// Checks that a run with this configuration uses every key of the command line and of the configuration file.
+    fn check_used(
+        &self,
+        config: &RunConfig,
+        file: Option<&(String, String)>,
+    ) -> anyhow::Result<()> {
+        if let Some((name, text)) = file {
+            let mut keys = used::keys_of_file(text).into_iter();
+            keys.try_for_each(|key| used::check(config, &key)).context(name.clone())?;
+        }
+        settings::keys(&self.assignments).try_for_each(|key| used::check(config, key))?;
+        Ok(())
     }
 }
 
@@ -187,7 +197,7 @@ fn resume(args: &TrainArgs, path: &Path, ranks: &Ranks) -> anyhow::Result<bool> 
     let device = ranks::open(args.tune, &args.device, Tuning::Kept, ranks)?;
     let change = |config| {
         let config = args.apply(config)?;
-        args.check_used(&config)?;
+        settings::keys(&args.assignments).try_for_each(|key| used::check(&config, key))?;
         Ok(config)
     };
     follow(path, &device, &[], &args.watch, |stop, on_event| {
@@ -206,12 +216,12 @@ fn start(args: &TrainArgs, ranks: &Ranks) -> anyhow::Result<bool> {
             config.data.dataset = base.data.dataset;
             given(config)
         };
-        return start_auto(args, &out, given, ranks);
+        return start_auto(args, &out, given, file.as_ref(), ranks);
     }
     let preset = args.preset.as_deref().unwrap_or(DEFAULT_PRESET);
     let config = || {
         let config = given(base.with_preset(preset)?)?;
-        args.check_used(&config)?;
+        args.check_used(&config, file.as_ref())?;
         Ok(config)
     };
     let config = ranks.agree::<_, anyhow::Error>(config())?;
@@ -227,6 +237,7 @@ fn start_auto(
     args: &TrainArgs,
     out: &Path,
     given: &dyn Fn(RunConfig) -> anyhow::Result<RunConfig>,
+    file: Option<&(String, String)>,
     ranks: &Ranks,
 ) -> anyhow::Result<bool> {
     let reading = || {
@@ -235,7 +246,7 @@ fn start_auto(
         reading.data.batch_size = 1;
         reading.validate()?;
         if !ranks.follows() {
-            RunFolder::check_free(out)?;
+            RunFolder::check_new(out, &reading.data.dir)?;
         }
         Ok(reading)
     };
@@ -247,7 +258,7 @@ fn start_auto(
     let chosen = ranks.bytes_of_first(|| {
         let facts = DataFacts::of(&splits, reading.data.dataset);
         let config = recipe::choose(&facts, &device.device, given)?;
-        args.check_used(&config)?;
+        args.check_used(&config, file)?;
         config.validate()?;
         // Each rank does its share of a step; what they exchange is not timed.
         let mut timed = config.clone();

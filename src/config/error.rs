@@ -1,23 +1,28 @@
 //! Why a configuration is refused: the error, and its words for keys and values that were written wrongly.
 
-use toml::Value;
+use serde::Deserialize;
+use toml::{Table, Value};
 
 use super::{
-    SECTIONS,
-    fields::Field,
-    words::{MAX_ECHO, nearest_key, shortened},
+    RunConfig, SECTIONS,
+    fields::{Field, MAX_SEED},
+    words::{MAX_ECHO, meant, nearest_key, shortened},
 };
 
 /// Why a configuration is refused, and what to write instead.
 #[derive(Debug, thiserror::Error, PartialEq)]
 pub enum ConfigError {
     /// A key that does not exist.
-    #[error("unknown key `{}`; did you mean `{nearest}`?", shortened(.key, MAX_ECHO))]
+    #[error(
+        "unknown key `{}`{}",
+        shortened(.key, MAX_ECHO),
+        meant(.nearest.as_deref()).trim_end_matches('.')
+    )]
     UnknownKey {
         /// The key as written.
         key: String,
-        /// The valid key closest to it.
-        nearest: String,
+        /// The valid key closest to it, if one is close.
+        nearest: Option<String>,
     },
     /// A number outside its range.
     #[error("`{key}` = {value} is out of range; it must lie in [{low}, {high}]")]
@@ -44,14 +49,15 @@ pub enum ConfigError {
     Invalid(String),
     /// A preset name that does not exist.
     #[error(
-        "unknown preset `{}`; did you mean `{nearest}`? There are: {all}",
-        shortened(.name, MAX_ECHO)
+        "unknown preset `{}`{} There are: {all}",
+        shortened(.name, MAX_ECHO),
+        meant(.nearest.as_deref())
     )]
     UnknownPreset {
         /// The name as written.
         name: String,
-        /// The name of the closest preset.
-        nearest: String,
+        /// The name of the closest preset, if one is close.
+        nearest: Option<String>,
         /// The names of all presets.
         all: String,
     },
@@ -62,10 +68,13 @@ impl ConfigError {
     /// The unknown key, if that is the error, with the key that was meant if it is a mistyped one.
     pub(super) fn key(&self) -> Option<String> {
         let Self::UnknownKey { key, nearest } = self else { return None };
-        let num_alike = key.chars().zip(nearest.chars()).take_while(|(a, b)| a == b).count();
-        let meant = match 2 * num_alike > key.chars().count() {
-            true => format!(" (did you mean `{nearest}`?)"),
-            false => String::new(),
+        let is_alike = |nearest: &&String| {
+            let num_alike = key.chars().zip(nearest.chars()).take_while(|(a, b)| a == b).count();
+            2 * num_alike > key.chars().count()
+        };
+        let meant = match nearest.as_ref().filter(is_alike) {
+            Some(nearest) => format!(" (did you mean `{nearest}`?)"),
+            None => String::new(),
         };
         Some(format!("`{}`{meant}", shortened(key, MAX_ECHO)))
     }
@@ -79,7 +88,20 @@ pub(super) fn unknown_key(key: &str) -> ConfigError {
             "`{section}` is a section, not a key; set its keys, as in {section}.{example}"
         ));
     }
-    ConfigError::UnknownKey { nearest: nearest_key(key, &all_keys()), key: key.to_string() }
+    let nearest = nearest_key(key, &all_keys());
+    if nearest.is_some() {
+        return ConfigError::UnknownKey { key: key.to_string(), nearest };
+    }
+    let own = key.split_once('.').map_or(key, |(section, _)| section);
+    let known = SECTIONS.iter().find(|(section, _)| *section == own);
+    let (what, names): (String, Vec<&str>) = match known {
+        Some((section, fields)) => {
+            (format!("{section} has the keys"), fields.iter().map(|field| field.name).collect())
+        }
+        None => ("the sections are".into(), SECTIONS.iter().map(|(name, _)| *name).collect()),
+    };
+    let key = shortened(key, MAX_ECHO);
+    ConfigError::Invalid(format!("unknown key `{key}`; {what} {}", names.join(", ")))
 }
 
 /// The error for a value of the wrong type; `known` is a value of the right type.
@@ -90,6 +112,13 @@ pub(super) fn wrong_type(
     error: &toml::de::Error,
 ) -> ConfigError {
     let range = field_of(key).and_then(|field| field.range);
+    // Only an unknown word makes serde list the choices of a key.
+    let of_word = match (known, value) {
+        (_, Value::String(_)) => None,
+        (Value::String(_), _) => read_alone(key, Value::String("?".into())).err(),
+        _ => None,
+    };
+    let error = of_word.as_ref().unwrap_or(error);
     let must_be = must_be(known, range, error, "[1, 2]");
     let value = shortened(&value.to_string().replace('\n', " "), MAX_ECHO);
     ConfigError::Invalid(format!("`{key}` cannot be {value}: it must be {must_be}"))
@@ -105,7 +134,8 @@ pub(super) fn must_be(
     let range = range.map_or(String::new(), |(low, high)| format!(" from {low} to {high}"));
     match known {
         Value::Integer(_) => {
-            format!("a whole number{}", if range.is_empty() { ", 0 or more" } else { &range })
+            let all = format!(" from 0 to {MAX_SEED}");
+            format!("a whole number{}", if range.is_empty() { &all } else { &range })
         }
         Value::Float(_) => format!("a number{range}"),
         Value::Boolean(_) => "true or false".into(),
@@ -116,6 +146,21 @@ pub(super) fn must_be(
             Some((_, choices)) => choices.replace('`', ""),
         },
     }
+}
+
+/// Reads a configuration with this key alone.
+///
+/// # Errors
+/// The value has another type than the key, or is not one of its choices.
+pub(super) fn read_alone(key: &str, value: Value) -> Result<RunConfig, toml::de::Error> {
+    let alone = match key.split_once('.') {
+        None => Table::from_iter([(key.to_string(), value)]),
+        Some((section, name)) => {
+            let section_alone = Table::from_iter([(name.to_string(), value)]);
+            Table::from_iter([(section.to_string(), Value::Table(section_alone))])
+        }
+    };
+    RunConfig::deserialize(alone)
 }
 
 fn field_of(key: &str) -> Option<&'static Field> {

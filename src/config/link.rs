@@ -188,7 +188,7 @@ fn unknown(key: &str) -> ConfigError {
         }
         false => rule.chain(table_of(&ViewConfig::default()).keys().cloned()).collect(),
     };
-    let nearest = nearest(key, names.iter().map(String::as_str)).to_string();
+    let nearest = nearest(key, names.iter().map(String::as_str)).map(ToString::to_string);
     // A link may come from anybody: escape its keys, so that they stay on one line.
     ConfigError::UnknownKey { key: key.escape_debug().to_string(), nearest }
 }

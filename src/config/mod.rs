@@ -23,7 +23,7 @@ use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
 pub use error::ConfigError;
-use error::{all_keys, syntax, unknown_key, wrong_type};
+use error::{all_keys, read_alone, syntax, unknown_key, wrong_type};
 use fields::Value as _;
 pub use fields::{Field, MAX_SEED};
 #[cfg(feature = "gui")]
@@ -36,7 +36,7 @@ pub(crate) use view::MAX_LANES;
 #[cfg(feature = "gui")]
 pub use view::{LaneConfig, Tab, ViewConfig, ViewStart, ViewState};
 use words::MAX_ECHO;
-pub use words::{nearest, shortened};
+pub use words::{meant, nearest, shortened};
 
 /// A key that has different values in two configurations.
 #[derive(Clone, Debug, PartialEq)]
@@ -167,12 +167,7 @@ impl RunConfig {
                 (_, value) => value,
             };
             // Read the key alone, so that the error is about this key.
-            let alone = Table::from_iter([(name.to_string(), value.clone())]);
-            let alone = match section {
-                "" => alone,
-                _ => Table::from_iter([(section.to_string(), Value::Table(alone))]),
-            };
-            RunConfig::deserialize(alone)
+            read_alone(&key, value.clone())
                 .map_err(|error| wrong_type(&key, place, &value, &error))?;
             *place = value;
         }
@@ -231,6 +226,15 @@ impl RunConfig {
             }
         }
         text
+    }
+
+    /// Whether batch norm takes statistics from a batch at any time of the run.
+    pub(crate) fn gathers_statistics(&self) -> bool {
+        match self.model.norm {
+            Norm::Batch => true,
+            Norm::Frozen => self.training.classifier_epochs > 0,
+            Norm::None | Norm::Group => false,
+        }
     }
 
     /// Checks the whole configuration: every number against its range, the length of texts and lists, and that the keys
@@ -313,7 +317,7 @@ impl RunConfig {
                 let names: Vec<&str> = std::iter::once(AUTO).chain(presets).collect();
                 Err(ConfigError::UnknownPreset {
                     name: name.to_string(),
-                    nearest: nearest(name, names.iter().copied()).to_string(),
+                    nearest: nearest(name, names.iter().copied()).map(ToString::to_string),
                     all: names.join(", "),
                 })
             }

@@ -98,6 +98,18 @@ choices! {
     }
 }
 
+impl Norm {
+    /// The name in texts.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::None => "no norm",
+            Self::Batch => "batch norm",
+            Self::Frozen => "frozen batch norm",
+            Self::Group => "group norm",
+        }
+    }
+}
+
 impl BallNorm {
     /// The name in texts.
     pub const fn name(self) -> &'static str {
@@ -263,13 +275,7 @@ section! {
 impl ModelConfig {
     /// A short description of the network for people, as in `wrn-28-10, batch norm`.
     pub fn describe(&self) -> String {
-        let norm = match self.norm {
-            Norm::None => "no norm",
-            Norm::Batch => "batch norm",
-            Norm::Frozen => "frozen batch norm",
-            Norm::Group => "group norm",
-        };
-        format!("{}, {norm}", self.arch)
+        format!("{}, {}", self.arch, self.norm.name())
     }
 }
 

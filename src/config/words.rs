@@ -6,6 +6,9 @@ pub(crate) const MAX_ECHO: usize = 80;
 /// The similarity of two words from which they count as the same word with a typing error.
 const ALIKE: f64 = 0.85;
 
+/// The similarity of two words from which one may be meant by the other.
+const NEAR: f64 = 0.8;
+
 /// The names that other programs and papers use for a key.
 const ALIASES: &[(&str, &str)] = &[
     ("lr", "optimizer.learning_rate"),
@@ -110,17 +113,21 @@ const ALIASES: &[(&str, &str)] = &[
     ("rng", "seed"),
 ];
 
-/// The candidate whose spelling is closest to `word`.
-pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> &'a str {
-    candidates
-        .into_iter()
-        .max_by(|a, b| similarity(word, a).total_cmp(&similarity(word, b)))
-        .unwrap_or_default()
+/// The candidate whose spelling is closest to `word`; `None` if none is close.
+pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let all = candidates.into_iter().map(|candidate| (similarity(word, candidate), candidate));
+    let best = all.max_by(|(a, _), (b, _)| a.total_cmp(b));
+    best.filter(|(similarity, _)| *similarity >= NEAR).map(|(_, candidate)| candidate)
+}
+
+/// The end of the sentence about an unknown name: the name that was probably meant, if one is close.
+pub fn meant(nearest: Option<&str>) -> String {
+    nearest.map_or_else(|| ".".into(), |name| format!("; did you mean `{name}`?"))
 }
 
 /// The key that was probably meant by `word`, which is `section.name` or a bare name. An alias from other programs
 /// comes first, then the key with the closest spelling, in the named section if that section exists.
-pub(super) fn nearest_key(word: &str, keys: &[String]) -> String {
+pub(super) fn nearest_key(word: &str, keys: &[String]) -> Option<String> {
     // No key is this long, and a comparison takes longer for longer words.
     let word: String =
         word.trim().to_lowercase().replace('-', "_").chars().take(MAX_ECHO).collect();
@@ -130,23 +137,21 @@ pub(super) fn nearest_key(word: &str, keys: &[String]) -> String {
     let meant = ALIASES.iter().filter(|(alias, _)| *alias == name).map(|(_, key)| *key);
     let meant: Vec<&str> = meant.filter(|key| keys.iter().any(|known| known == key)).collect();
     if let Some(key) = meant.iter().find(|key| in_section.is_empty() || in_section.contains(key)) {
-        return (*key).to_string();
+        return Some((*key).to_string());
     }
     // The name is right, but the section is another one.
     let is_named = |key: &&String| last(key) == name;
     if let Some(key) =
         keys.iter().find(is_named).filter(|_| section.is_empty() || !in_section.is_empty())
     {
-        return key.clone();
+        return Some(key.clone());
     }
     let best = match in_section.is_empty() {
         true => nearest(&word, keys.iter().map(String::as_str)),
         false => nearest(name, in_section),
     };
-    match meant.first() {
-        Some(key) if similarity(name, best) < ALIKE => (*key).to_string(),
-        _ => best.to_string(),
-    }
+    let is_alike = best.is_some_and(|best| similarity(name, best) >= ALIKE);
+    meant.first().filter(|_| !is_alike).copied().or(best).map(ToString::to_string)
 }
 
 fn last(key: &str) -> &str {
@@ -161,7 +166,7 @@ fn similarity(word: &str, candidate: &str) -> f64 {
     let own = last(word);
     let is_part = own.len() > 2 && name.split('_').any(|part| part == own);
     // A whole word of the name, or its initials, counts more than common letters.
-    match own == initials || is_part {
+    match own.len() > 1 && own == initials || is_part {
         true => spelled.max(0.9),
         false => spelled,
     }
@@ -222,8 +227,19 @@ mod tests {
             ("samplr.kind", "sampler.kind"),
             ("sede", "seed"),
         ] {
-            assert_eq!(nearest_key(word, &keys), expected, "for {word}");
+            assert_eq!(nearest_key(word, &keys).as_deref(), Some(expected), "for {word}");
         }
+    }
+
+    #[test]
+    fn what_is_like_nothing_suggests_nothing() {
+        let keys = all_keys();
+        for word in ["a.b", "a", "nonsense", "foo.bar", "sampler.foo", "q", ""] {
+            assert_eq!(nearest_key(word, &keys), None, "for {word}");
+        }
+        assert_eq!(nearest("nope", ["auto", "toy-spiral"]), None);
+        assert_eq!(nearest("foo", ["cnn-small", "wrn-28-10"]), None);
+        assert_eq!(meant(nearest("fashin", ["fashion", "mnist"])), "; did you mean `fashion`?");
     }
 
     #[test]

@@ -34,7 +34,7 @@ pub use own::save_zip;
 pub use own::{OwnContent, OwnFile};
 #[cfg(not(target_arch = "wasm32"))]
 pub(crate) use sets::official_of_shape;
-pub use sets::{class_names, may_flip, name};
+pub use sets::{class_names, is_density, may_flip, name};
 pub use toy_densities::Density;
 
 /// A labelled data set: images, or points in the plane, with one class each.

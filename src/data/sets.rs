@@ -106,6 +106,11 @@ pub fn may_flip(dataset: DatasetName) -> bool {
     Set::of(dataset).may_flip
 }
 
+/// Whether the items of this data set are points drawn from a 2-D density.
+pub fn is_density(dataset: DatasetName) -> bool {
+    matches!(Set::of(dataset).source, Source::Drawn(_))
+}
+
 /// The data sets with official files whose images have the shape (C, H, W).
 pub(crate) fn official_of_shape(shape: [usize; 3]) -> impl Iterator<Item = DatasetName> {
     official().filter(move |&dataset| Set::of(dataset).shape == Some(shape))

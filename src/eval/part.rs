@@ -1,6 +1,6 @@
 //! Parts of an evaluation that several processes divide among themselves, and the whole that is made of them.
 
-use std::{collections::BTreeSet, time::Instant};
+use std::{collections::BTreeSet, path::PathBuf, time::Instant};
 
 use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
@@ -46,7 +46,7 @@ pub fn evaluate_part(
     device: &Device,
     stop: &dyn Fn() -> bool,
     report: &mut dyn FnMut(&'static str, usize, usize),
-) -> Result<(), EvalError> {
+) -> Result<PathBuf, EvalError> {
     request.out.check(Job::Eval)?;
     if request.fid.is_some() {
         let why = "FID is measured of whole sets of samples, not of a part of an evaluation";
@@ -70,7 +70,8 @@ pub fn evaluate_part(
     let path = folder.file(PART_FILE);
     let part = EvalPart { described, parts, seen, seconds };
     write_numbers(&path, &part).map_err(ResultsError::io(&path))?;
-    Ok(folder.finish()?)
+    folder.finish()?;
+    Ok(path)
 }
 
 /// Makes the results of the whole evaluation from its parts, which are all there and belong together.

@@ -9,7 +9,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 /// The name of the lock file in a folder.
-pub(super) const LOCK_NAME: &str = ".jempp-lock";
+pub(crate) const LOCK_NAME: &str = ".jempp-lock";
 /// Size limit of a lock file, which holds one short line about its owner.
 const MAX_HOLDER_BYTES: u64 = 4096;
 

@@ -3,7 +3,7 @@
 use std::{
     fs::{self, File, OpenOptions},
     io::{BufRead, BufReader, Error, ErrorKind, Read, Result, Write},
-    path::{Path, PathBuf},
+    path::{Component, Path, PathBuf},
 };
 
 use sha2::{Digest, Sha256};
@@ -184,12 +184,27 @@ impl Log {
 /// The operating system refuses; then `path` is unchanged.
 pub(crate) fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
     let mut file = begin(path)?;
-    file.write_all(bytes)?;
+    file.as_file_mut().write_all(bytes)?;
     finish(file, path)
 }
 
+/// Writes a file as [`write_atomically`] does, and the folders that lead to it; a file that is there stays, even one that
+/// has just come.
+///
+/// # Errors
+/// The operating system refuses, or there is such a file.
+pub(crate) fn write_new(path: &Path, bytes: &[u8]) -> Result<()> {
+    create_dir(folder_of(path))?;
+    let mut file = begin(path)?;
+    file.as_file_mut().write_all(bytes)?;
+    file.as_file().sync_all()?;
+    file.persist_noclobber(path).map_err(|error| error.error)?;
+    sync_folder_of(path);
+    Ok(())
+}
+
 /// Creates a temporary file next to `path`, or next to its target if `path` is a link. It is deleted if it is dropped
-/// before [`finish`].
+/// before [`finish`]. Write to its `as_file_mut()`, whose errors do not name the temporary file.
 pub(crate) fn begin(path: &Path) -> Result<NamedTempFile> {
     let target = target_of(path)?;
     if fs::metadata(&target).is_ok_and(|found| !found.is_file()) {
@@ -197,14 +212,10 @@ pub(crate) fn begin(path: &Path) -> Result<NamedTempFile> {
     }
     let name: String = file_name(&target).chars().take(100).collect();
     let prefix = format!(".{name}{TEMPORARY}");
-    let mut builder = tempfile::Builder::new();
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        // Uses the mode of ordinary files, so that the umask applies.
-        builder.permissions(fs::Permissions::from_mode(0o666));
-    }
-    builder.prefix(&prefix).tempfile_in(folder_of(&target))
+    // With the mode of ordinary files, to which the umask applies.
+    tempfile::Builder::new()
+        .prefix(&prefix)
+        .make_in(folder_of(&target), |path| File::create_new(path))
 }
 
 /// Renames a complete temporary file to `path`, with the mode of the file that it replaces.
@@ -216,9 +227,13 @@ pub(crate) fn finish(file: NamedTempFile, path: &Path) -> Result<()> {
     }
     file.as_file().sync_all()?;
     file.persist(&target).map_err(|error| error.error)?;
-    // The rename survives a power failure only after the folder is synced, which not every system can do.
-    let _ = File::open(folder_of(&target)).and_then(|folder| folder.sync_all());
+    sync_folder_of(&target);
     Ok(())
+}
+
+/// Syncs the folder of a file that was renamed: only then the new name survives a power failure. Not every system can.
+fn sync_folder_of(path: &Path) {
+    let _ = File::open(folder_of(path)).and_then(|folder| folder.sync_all());
 }
 
 /// Removes the temporary files that killed writes left in a folder, for the files whose names `is_ours` accepts. Call
@@ -248,6 +263,24 @@ pub(crate) fn target_of(path: &Path) -> Result<PathBuf> {
         }
     }
     Err(Error::new(ErrorKind::InvalidInput, "its links form a circle"))
+}
+
+/// Whether a path lies in a folder or is that folder, with all links followed. The path need not exist yet.
+pub(crate) fn is_within(path: &Path, folder: &Path) -> bool {
+    let (Ok(folder), Ok(path)) = (folder.canonicalize(), target_of(path)) else { return false };
+    let Ok(path) = std::path::absolute(path) else { return false };
+    let mut place = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::ParentDir => drop(place.pop()),
+            part => place.push(part),
+        }
+        // What does not exist yet will lie where its name says.
+        if let Ok(real) = place.canonicalize() {
+            place = real;
+        }
+    }
+    folder.is_dir() && place.starts_with(folder)
 }
 
 /// The folder that contains a path.
@@ -320,6 +353,48 @@ mod tests {
         sweep(dir.path(), |name| name == "mine");
         let names = names_in(dir.path());
         assert_eq!(names, [".mine.jempp-tmp-a b", ".theirs.jempp-tmp-abc", ".tmpabc", "mine"]);
+    }
+
+    #[test]
+    fn a_path_is_within_a_folder_however_it_is_written() {
+        let dir = tempfile::tempdir().unwrap();
+        let (own, other) = (dir.path().join("own"), dir.path().join("other"));
+        for folder in [&own.join("a"), &other] {
+            fs::create_dir_all(folder).unwrap();
+        }
+        symlink(&own, dir.path().join("link")).unwrap();
+        symlink(own.join("new.png"), other.join("sheet.png")).unwrap();
+        for (path, expected) in [
+            ("own", true),
+            ("own/a/1.png", true),
+            ("own/new/run", true),
+            ("other/../own/run", true),
+            ("other/new/../../own/run", true),
+            ("link/run", true),
+            ("other/sheet.png", true),
+            ("own/../run", false),
+            ("own/a/../../own-run", false),
+            ("own2/run", false),
+            ("other", false),
+        ] {
+            assert_eq!(is_within(&dir.path().join(path), &own), expected, "{path}");
+            assert_eq!(is_within(&dir.path().join(path), &dir.path().join("link")), expected);
+        }
+        fs::write(dir.path().join("points.csv"), b"").unwrap();
+        assert!(!is_within(&dir.path().join("points.csv"), &dir.path().join("points.csv")));
+        assert!(!is_within(&own, &dir.path().join("nowhere")));
+    }
+
+    #[test]
+    fn a_new_file_replaces_nothing_and_names_no_temporary_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("new/folder/file");
+        write_new(&path, b"first").unwrap();
+        assert_eq!(write_new(&path, b"second").unwrap_err().kind(), ErrorKind::AlreadyExists);
+        assert_eq!(fs::read(&path).unwrap(), b"first");
+        assert_eq!(names_in(folder_of(&path)), ["file"]);
+        let said = write_atomically(&dir.path().join("none/file"), b"").unwrap_err().to_string();
+        assert!(!said.contains(TEMPORARY), "{said}");
     }
 
     #[test]

@@ -131,8 +131,8 @@ impl Demand {
             + u64::from(has_gap)
             + 2 * u64::from(has_penalty);
         let (key, rows, num_passes, remedy) = match config.data.micro_batch {
-            0 => ("batch_size", batch, num_passes, "lower it or set data.micro_batch"),
-            rows => ("micro_batch", rows.min(batch), 1, "lower it"),
+            0 => ("batch_size", batch, num_passes, "lower that key or set data.micro_batch"),
+            rows => ("micro_batch", rows.min(batch), 1, "lower that key"),
         };
         let what = format!("data.{key} = {rows}: activations of {arch}");
         let [_, with_weights] = stored(config, layout, max_binding);
@@ -327,7 +327,7 @@ mod tests {
         let said = refusal("paper-cifar10", &["training.max_memory_mib=4000"], None);
         assert!(said.starts_with("data.batch_size = 64: activations of wrn-28-10 need "), "{said}");
         assert!(
-            said.contains("; the bound is 3.9 GiB: lower it or set data.micro_batch"),
+            said.contains("; the bound is 3.9 GiB: lower that key or set data.micro_batch"),
             "{said}"
         );
         let settings =
@@ -337,7 +337,10 @@ mod tests {
             said.starts_with("replay_buffer.replay_buffer_size = 1000000: chains of 784"),
             "{said}"
         );
-        assert!(said.contains("17.5 GiB") && said.contains("11.7 GiB: lower it, or"), "{said}");
+        assert!(
+            said.contains("17.5 GiB") && said.contains("11.7 GiB: lower that key, or"),
+            "{said}"
+        );
     }
 
     #[test]

@@ -88,7 +88,7 @@ impl Part {
     /// A part with copies of the same bytes on the device and in the memory of the program.
     fn of(name: &'static str, what: String, bytes: u64, [device, host]: [u64; 2]) -> Self {
         let (device, host) = (bytes.saturating_mul(device), bytes.saturating_mul(host));
-        Self { name, what, remedy: "lower it", device, host }
+        Self { name, what, remedy: "lower that key", device, host }
     }
 
     fn bytes(&self) -> u64 {

@@ -14,7 +14,7 @@ use burn::{
 };
 
 use crate::{
-    config::{ModelConfig, Norm, nearest, shortened},
+    config::{ModelConfig, Norm, meant, nearest, shortened},
     kernels::{Labels, max_binding_bytes},
 };
 use cnn::{Cnn, Plan};
@@ -44,15 +44,16 @@ const ARCHS: [&str; 8] =
 pub enum ModelError {
     /// There is no architecture with this name.
     #[error(
-        "unknown model.arch `{}`; did you mean `{nearest}`? There are cnn-small, cnn-medium, cnn-base, cnn-tiny, \
-         mlp and wrn-<depth>-<width>, as in wrn-28-10",
-        shortened(.name, 60)
+        "unknown model.arch `{}`{} There are cnn-small, cnn-medium, cnn-base, cnn-tiny, mlp and wrn-<depth>-<width>, as in \
+         wrn-28-10",
+        shortened(.name, 60),
+        meant(*.nearest)
     )]
     UnknownArch {
         /// The name as written.
         name: String,
-        /// The name of the closest architecture.
-        nearest: &'static str,
+        /// The name of the closest architecture, if one is close.
+        nearest: Option<&'static str>,
     },
     /// The depth or the width of a WideResNet is not allowed.
     #[error(

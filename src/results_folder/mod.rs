@@ -13,13 +13,15 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::files::{self, write_atomically};
+use crate::files::{self, FolderLock, LockError, WithinData, write_atomically};
 pub use made_by::{FRAMES_FILE, Job, MADE_BY, MadeBy};
 pub(crate) use parts::write_numbers;
 pub use parts::{PART_FILE, PartFolder, PartOf, PartsError, parts_in};
 
 /// Limit on the file names that an error lists.
 const NUM_NAMED: usize = 3;
+/// Limit on the folders that one job tries, each of which another job has just taken.
+const MAX_TRIES: usize = 1000;
 
 /// Why results cannot be written.
 #[derive(Debug, thiserror::Error)]
@@ -51,7 +53,13 @@ pub enum ResultsError {
     /// The path is a file, but a folder is needed.
     #[error("{0} is a file where a folder is needed")]
     NoFolder(PathBuf),
-    /// The path is a folder or another object that is not a regular file, but a file is to be written.
+    /// The path is a folder, but a file is needed.
+    #[error("{0} is a folder where a file is needed")]
+    Folder(PathBuf),
+    /// The output would land in the data that the command reads.
+    #[error(transparent)]
+    WithinData(#[from] WithinData),
+    /// The path is an object that is neither a regular file nor missing, but a file is to be written.
     #[error("{0} is not a regular file, so it cannot be replaced")]
     NoFile(PathBuf),
     /// The command would replace its own input file.
@@ -81,10 +89,18 @@ pub struct Destination {
     pub path: PathBuf,
     /// Whether existing results may be replaced.
     pub replaces: bool,
+    /// The path that was wanted, if the folder is the first free one beside it.
+    wanted: Option<PathBuf>,
 }
 
 impl Destination {
-    /// The folder itself if it is free, otherwise the first free one of `<path>-2`, `<path>-3` and so on.
+    /// The folder at this path and no other.
+    pub fn at(path: &Path, replaces: bool) -> Self {
+        Self { path: path.to_path_buf(), replaces, wanted: None }
+    }
+
+    /// The folder itself if it is free, otherwise the first free one of `<path>-2`, `<path>-3` and so on. If another job
+    /// takes that one before it is claimed, the next one counts.
     pub fn beside(path: &Path) -> Self {
         let numbered = |number: u32| match number {
             1 => path.to_path_buf(),
@@ -95,7 +111,21 @@ impl Destination {
             Err(error) => error.kind() == io::ErrorKind::NotFound,
         };
         let free = (1..).map(numbered).find(is_free);
-        Self { path: free.unwrap_or_else(|| path.to_path_buf()), replaces: false }
+        let wanted = path.to_path_buf();
+        Self { path: free.unwrap_or_else(|| wanted.clone()), replaces: false, wanted: Some(wanted) }
+    }
+
+    /// The folder as it is free now.
+    fn now(&self) -> Self {
+        self.wanted.as_deref().map_or_else(|| self.clone(), Self::beside)
+    }
+
+    /// Checks that the results do not land in the data at `data`, if that is a folder.
+    ///
+    /// # Errors
+    /// They would.
+    pub fn check_outside(&self, data: &Path) -> Result<(), ResultsError> {
+        Ok(files::check_outside(&self.path, data)?)
     }
 
     /// Checks that `job` may write to this folder. Returns the names of the files that it will keep.
@@ -103,6 +133,10 @@ impl Destination {
     /// # Errors
     /// The folder holds something that may not be replaced, or the path is not a folder.
     pub fn check(&self, job: Job) -> Result<Vec<String>, ResultsError> {
+        self.now().check_here(job)
+    }
+
+    fn check_here(&self, job: Job) -> Result<Vec<String>, ResultsError> {
         let path = &self.path;
         let entries = match fs::read_dir(path) {
             Ok(entries) => entries,
@@ -118,6 +152,8 @@ impl Destination {
             let name = entry.map_err(ResultsError::io(path))?.file_name();
             found.push(name.to_string_lossy().into_owned());
         }
+        // A job that claims the folder locks it for a moment.
+        found.retain(|name| name != files::LOCK_NAME);
         found.sort();
         if found.is_empty() {
             check_writable(&path.join(MADE_BY))?;
@@ -160,9 +196,28 @@ impl Destination {
     /// # Errors
     /// As [`Destination::check`]; also, another job took the folder in the meantime, or the operating system refuses.
     pub fn claim(&self, made_by: MadeBy) -> Result<ResultsFolder, ResultsError> {
-        self.check(made_by.job)?;
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            match self.now().claim_here(made_by.clone()) {
+                // Another job was faster; the next number is free.
+                Err(ResultsError::Busy(_) | ResultsError::Taken { .. })
+                    if self.wanted.is_some() && tries < MAX_TRIES => {}
+                claimed => return claimed,
+            }
+        }
+    }
+
+    fn claim_here(&self, made_by: MadeBy) -> Result<ResultsFolder, ResultsError> {
+        self.check_here(made_by.job)?;
         let path = &self.path;
         fs::create_dir_all(path).map_err(ResultsError::io(path))?;
+        // One job at a time looks at the folder and takes it.
+        let _lock = FolderLock::take(path).map_err(|error| match error {
+            LockError::Held(_) => ResultsError::Busy(path.clone()),
+            LockError::Io(source) => ResultsError::io(path)(source),
+        })?;
+        self.check_here(made_by.job)?;
         if self.replaces {
             let earlier = MadeBy::of(path);
             let is_own = owner(made_by.job, earlier.as_ref());
@@ -180,12 +235,12 @@ impl Destination {
         let marker = path.join(MADE_BY);
         let mut file = match fs::OpenOptions::new().write(true).create_new(true).open(&marker) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                return Err(ResultsError::Exists(marker));
+                return Err(ResultsError::Busy(path.clone()));
             }
             opened => opened.map_err(ResultsError::io(&marker))?,
         };
         // Without file locks, only this file shows that another job uses the folder.
-        let _ = file.try_lock();
+        let _ = file.lock();
         let json = made_by.to_json();
         json.and_then(|json| file.write_all(&json)).map_err(ResultsError::io(&marker))?;
         Ok(ResultsFolder { path: path.clone(), made_by, lock: file })
@@ -238,20 +293,26 @@ impl ResultsFolder {
     }
 }
 
-/// Checks that a command may write the single file `path`, which must not be its `input`.
+/// Checks that a command may write the single file `path`, which must not be its `input` nor lie in it.
 ///
 /// # Errors
-/// The file exists and may not be replaced, is not a regular file, or is the input.
+/// The file exists and may not be replaced, is not a regular file, is the input, or lies in the folder that is the input.
 pub(crate) fn check_file(
     path: &Path,
     replaces: bool,
     input: Option<&Path>,
 ) -> Result<(), ResultsError> {
+    if path.is_dir() {
+        return Err(ResultsError::Folder(path.to_path_buf()));
+    }
+    if let Some(input) = input {
+        files::check_outside(path, input)?;
+    }
     let Ok(found) = fs::symlink_metadata(path) else { return check_writable(path) };
     if !replaces {
         return Err(ResultsError::Exists(path.to_path_buf()));
     }
-    if found.is_dir() || !(found.is_symlink() || found.is_file()) {
+    if !(found.is_symlink() || found.is_file()) {
         return Err(ResultsError::NoFile(path.to_path_buf()));
     }
     let place = |path: &Path| path.canonicalize().ok();
@@ -261,6 +322,24 @@ pub(crate) fn check_file(
         }
         _ => check_writable(path),
     }
+}
+
+/// Writes the single file of a command, and the folders that lead to it. Without `replaces` a file that has come since
+/// [`check_file`] stays.
+///
+/// # Errors
+/// There is such a file, or the operating system refuses.
+pub(crate) fn write_file(path: &Path, bytes: &[u8], replaces: bool) -> Result<(), ResultsError> {
+    let written = match replaces {
+        true => {
+            files::create_dir(files::folder_of(path)).and_then(|()| write_atomically(path, bytes))
+        }
+        false => files::write_new(path, bytes),
+    };
+    written.map_err(|error| match error.kind() {
+        io::ErrorKind::AlreadyExists => ResultsError::Exists(path.to_path_buf()),
+        _ => ResultsError::io(path)(error),
+    })
 }
 
 /// Checks that a file or folder can be created, before the work that fills it.
@@ -295,7 +374,7 @@ mod tests {
     fn the_whole_set_is_replaced_and_no_other_file() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("out");
-        let out = |replaces| Destination { path: path.clone(), replaces };
+        let out = |replaces| Destination::at(&path, replaces);
         let folder = out(false).claim(made_by(Job::Sample)).unwrap();
         let error = out(true).check(Job::Sample).unwrap_err().to_string();
         assert!(error.contains("another jempp writes into"), "{error}");
@@ -320,7 +399,7 @@ mod tests {
         for name in ["a.txt", "b.txt", "c.txt", "d.txt", "results.json"] {
             write_atomically(&dir.path().join(name), b"x").unwrap();
         }
-        let out = |replaces| Destination { path: dir.path().to_path_buf(), replaces };
+        let out = |replaces| Destination::at(dir.path(), replaces);
         let error = out(false).check(Job::Sample).unwrap_err().to_string();
         assert!(error.contains("a.txt, b.txt, c.txt and 2 more"), "{error}");
         // A file that the job does not write must not be removed by it.
@@ -343,6 +422,62 @@ mod tests {
     }
 
     #[test]
+    fn jobs_that_start_together_each_get_a_folder() {
+        let dir = tempfile::tempdir().unwrap();
+        let out = Destination::beside(&dir.path().join("samples"));
+        let claim = || out.claim(made_by(Job::Sample)).unwrap().path.clone();
+        let mut claimed: Vec<PathBuf> = std::thread::scope(|scope| {
+            let jobs: Vec<_> = (0..8).map(|_| scope.spawn(claim)).collect();
+            jobs.into_iter().map(|job| job.join().unwrap()).collect()
+        });
+        claimed.sort();
+        claimed.dedup();
+        assert_eq!(claimed.len(), 8, "{claimed:?}");
+        for folder in &claimed {
+            assert_eq!(names(folder), [MADE_BY]);
+        }
+        // Of those that may replace the same results, one does, and the others say that it does.
+        let same = Destination::at(&dir.path().join("samples"), true);
+        let claimed: Vec<_> = std::thread::scope(|scope| {
+            let jobs: Vec<_> =
+                (0..4).map(|_| scope.spawn(|| same.claim(made_by(Job::Sample)))).collect();
+            jobs.into_iter().map(|job| job.join().unwrap()).collect()
+        });
+        assert_eq!(claimed.iter().filter(|claimed| claimed.is_ok()).count(), 1);
+        for error in claimed.iter().filter_map(|claimed| claimed.as_ref().err()) {
+            assert!(matches!(error, ResultsError::Busy(_)), "{error}");
+        }
+    }
+
+    #[test]
+    fn nothing_is_written_into_the_data() {
+        let dir = tempfile::tempdir().unwrap();
+        let data = dir.path().join("own");
+        fs::create_dir_all(data.join("cat")).unwrap();
+        write_atomically(&data.join("cat/1.png"), b"x").unwrap();
+        for path in ["own/cat/1.png", "own/cat/sheet.png", "own/sheet.png"] {
+            let error = check_file(&dir.path().join(path), true, Some(&data)).unwrap_err();
+            assert!(error.to_string().contains("lies in the data folder"), "{error}");
+        }
+        check_file(&dir.path().join("sheet.png"), false, Some(&data)).unwrap();
+        let within = Destination::at(&data.join("run"), false).check_outside(&data).unwrap_err();
+        assert!(within.to_string().contains("choose a place outside that folder"), "{within}");
+        Destination::at(&dir.path().join("run"), false).check_outside(&data).unwrap();
+    }
+
+    #[test]
+    fn a_file_that_has_just_come_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("new/file");
+        write_file(&path, b"first", false).unwrap();
+        let error = write_file(&path, b"second", false).unwrap_err();
+        assert!(matches!(error, ResultsError::Exists(_)), "{error}");
+        assert_eq!(fs::read(&path).unwrap(), b"first");
+        write_file(&path, b"second", true).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"second");
+    }
+
+    #[test]
     fn a_file_is_not_replaced_by_what_is_made_of_it() {
         let dir = tempfile::tempdir().unwrap();
         let [model, out] = ["model", "out"].map(|name| dir.path().join(name));
@@ -353,6 +488,7 @@ mod tests {
         check_file(&out, true, Some(&model)).unwrap();
         let error = check_file(&model, true, Some(&dir.path().join("./model"))).unwrap_err();
         assert!(error.to_string().contains("is the file to read"), "{error}");
-        assert!(check_file(dir.path(), true, None).is_err());
+        let error = check_file(dir.path(), false, None).unwrap_err();
+        assert!(error.to_string().contains("is a folder where a file is needed"), "{error}");
     }
 }

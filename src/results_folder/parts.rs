@@ -246,7 +246,7 @@ mod tests {
     /// Writes the record of a part into a new folder of `dir`; `None` leaves it unfinished.
     fn folder(dir: &Path, name: &str, made_by: MadeBy, is_finished: bool) -> PathBuf {
         let path = dir.join(name);
-        let folder = Destination { path: path.clone(), replaces: false }.claim(made_by).unwrap();
+        let folder = Destination::at(&path, false).claim(made_by).unwrap();
         if is_finished {
             folder.finish().unwrap();
         }

@@ -13,13 +13,17 @@ pub enum Divergence {
     #[error("{0} is not finite")]
     NotFinite(&'static str),
     /// A watched number exceeds its bound.
-    #[error("{what} = {value:.3e} is above its bound {bound:.3e}")]
+    #[error(
+        "{what} = {value:.3e} is {} its bound {:.3e}",
+        if *value < 0.0 { "below" } else { "above" },
+        bound.copysign(*value)
+    )]
     PastBound {
         /// The name of the number.
         what: &'static str,
         /// The value of the number.
         value: f64,
-        /// The bound of the number, from the `divergence` section.
+        /// The bound of the number's absolute value, from the `divergence` section.
         bound: f64,
     },
 }

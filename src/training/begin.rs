@@ -8,12 +8,12 @@ use web_time::Instant;
 use super::{RunDescription, Training, TrainingError, TrainingEvent};
 use crate::{
     checkpoint::Checkpoint,
-    config::{ConfigError, Difference, Norm, RunConfig},
-    data::{self, Dataset, Splits},
+    config::{ConfigError, Difference, RunConfig},
+    data::{self, DataError, Dataset, Splits},
     device::ComputeDevice,
     files,
     ranks::{RankError, Ranks},
-    run_folder::RunFolder,
+    run_folder::{RunFolder, RunFolderError},
     trainer::Trainer,
 };
 
@@ -34,7 +34,7 @@ impl Training {
     ) -> Result<Self, TrainingError> {
         let prepared = async {
             config.validate()?;
-            RunFolder::check_free(out)?;
+            RunFolder::check_new(out, &config.data.dir)?;
             data::prepare(&config.data).await?;
             data::load(&config.data, config.seed).map_err(TrainingError::from)
         };
@@ -55,8 +55,7 @@ impl Training {
     ) -> Result<Self, TrainingError> {
         let ranks = &device.ranks;
         let checked = config.validate().map_err(TrainingError::from);
-        let checked =
-            checked.and_then(|()| RunFolder::check_free(out).map_err(TrainingError::from));
+        let checked = checked.and_then(|()| Ok(RunFolder::check_new(out, &config.data.dir)?));
         ranks.agree(checked.and_then(|()| check_early_stop(&config, &splits)))?;
         settle(&mut config, &splits);
         check_same_start(ranks, &config, &splits)?;
@@ -120,6 +119,10 @@ impl Training {
         let Some((folder, checkpoint)) = opened else { return Err(RankError::Gone.into()) };
         let prepared = ranks.agree(Prepared::of(checkpoint, change).await)?;
         let Prepared { before, checkpoint, splits } = prepared;
+        let dir = &checkpoint.config.data.dir;
+        if *dir != before.data.dir {
+            files::check_outside(path, Path::new(dir)).map_err(RunFolderError::from)?;
+        }
         check_same_start(ranks, &checkpoint.config, &splits)?;
         let config = checkpoint.config.clone();
         let mut description = RunDescription::of(&config, &splits);
@@ -203,6 +206,9 @@ impl Prepared {
         check_same_run(&before, &config)?;
         data::prepare(&config.data).await?;
         let splits = data::load(&config.data, config.seed).map_err(|source| {
+            if let DataError::BatchTooLarge { batch_size, num_train } = source {
+                return TrainingError::TooLittleData { batch_size, num_train };
+            }
             match config.data.dir == before.data.dir && !before.data.dir.is_empty() {
                 true => TrainingError::StoredData {
                     dir: before.data.dir.clone(),
@@ -272,7 +278,7 @@ fn fingerprint(set: &Dataset) -> String {
 /// A note if batch norm takes its statistics from the images of each rank.
 fn norm_of_ranks(config: &RunConfig, ranks: &Ranks) -> Option<String> {
     let share = config.data.batch_size / ranks.size();
-    (!ranks.is_alone() && has_batch_norm(config)).then(|| match config.model.sync_batch_norm {
+    (!ranks.is_alone() && config.gathers_statistics()).then(|| match config.model.sync_batch_norm {
         true => format!(
             "batch norm takes the statistics of chains from the {share} of each rank, so the run depends on the number of \
              ranks; those of an update are of all {} images",
@@ -287,19 +293,10 @@ fn norm_of_ranks(config: &RunConfig, ranks: &Ranks) -> Option<String> {
     })
 }
 
-/// Whether batch norm takes statistics from a batch at any time.
-fn has_batch_norm(config: &RunConfig) -> bool {
-    match config.model.norm {
-        Norm::Batch => true,
-        Norm::Frozen => config.training.classifier_epochs > 0,
-        Norm::None | Norm::Group => false,
-    }
-}
-
 /// A note if batch norm takes its statistics from parts of the batch.
 fn norm_of_parts(config: &RunConfig) -> Option<String> {
     let (part, batch) = (config.data.micro_batch, config.data.batch_size);
-    (has_batch_norm(config) && (1..batch).contains(&part)).then(|| {
+    (config.gathers_statistics() && (1..batch).contains(&part)).then(|| {
         format!(
             "data.micro_batch = {part}: batch norm takes its statistics from {part} images or chains instead of {batch}, \
              so the run differs from one with the whole batch; model.norm = group would not"
@@ -338,13 +335,23 @@ fn make_absolute(config: &mut RunConfig) {
     }
 }
 
-/// A note if `config.toml` was edited after the run wrote it.
+/// A note if `config.toml` was edited after the run wrote it, whether or not it is still valid.
 fn edits_of(folder: &RunFolder, config: &RunConfig) -> Option<String> {
     /// Size limit; a configuration is a few kilobytes.
     const MAX_BYTES: u64 = 1 << 20;
     let path = folder.config();
-    let text = String::from_utf8(files::read_at_most(&path, MAX_BYTES).ok()?).ok()?;
-    let edits = RunConfig::default().with_toml(&text).ok()?.differences(config);
+    let text = files::read_at_most(&path, MAX_BYTES).ok()?;
+    let edited = RunConfig::default().with_toml(&String::from_utf8_lossy(&text));
+    let edits = match edited {
+        Ok(edited) => edited.differences(config),
+        Err(error) => {
+            return Some(format!(
+                "{} cannot be used ({error}), so the resumed run uses the settings in its checkpoint: give keys again to change \
+                 them",
+                path.display()
+            ));
+        }
+    };
     let edits: Vec<String> =
         edits.iter().map(|edit| format!("{} = {}", edit.key, edit.here)).collect();
     (!edits.is_empty()).then(|| {

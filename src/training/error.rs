@@ -35,6 +35,17 @@ pub enum TrainingError {
     /// The run's folder cannot be used.
     #[error(transparent)]
     RunFolder(#[from] RunFolderError),
+    /// The data of a resumed run has become smaller than its batch.
+    #[error(
+        "there are only {num_train} training images, but the run has data.batch_size = {batch_size}, which stays as it is: \
+         give it more images, or start a new run on these"
+    )]
+    TooLittleData {
+        /// The number of images per step.
+        batch_size: usize,
+        /// The number of training images.
+        num_train: usize,
+    },
     /// The run's checkpoint cannot be read or written.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),

@@ -88,7 +88,7 @@ fn a_card_that_a_person_edited_is_kept() {
 
     fs::remove_file(&path).unwrap();
     fs::create_dir(&path).unwrap();
-    assert!(fails(dir.path(), &again).contains("moons.md is not a regular file"));
+    assert!(fails(dir.path(), &again).contains("moons.md is a folder where a file is needed"));
 }
 
 #[test]

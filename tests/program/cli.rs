@@ -6,7 +6,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use crate::run::{QUICK, fails, succeeds, text};
+use crate::run::{QUICK, fails, jempp, succeeds, text};
 
 fn train(dir: &Path) -> PathBuf {
     let arguments: Vec<&str> =
@@ -241,6 +241,31 @@ fn a_run_resumes_where_there_is_no_graphics_adapter() {
         .output()
         .unwrap();
     assert!(output.status.success(), "{}", text(&output.stderr));
+}
+
+#[test]
+fn an_edited_configuration_is_told_of_whether_or_not_it_is_valid() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = train(dir.path()).join("config.toml");
+    let written = fs::read_to_string(&config).unwrap();
+    for (epochs, edited, expected) in [
+        ("3", "[sampler\n".to_string(), "config.toml cannot be used (not valid TOML at line 1"),
+        (
+            "4",
+            "[sampler]\nkind = 'hmc'\n".into(),
+            "config.toml cannot be used (`sampler.kind` cannot",
+        ),
+        ("5", written.replace("batch_size = 256", "batch_size = 128"), "config.toml says "),
+    ] {
+        assert_ne!(edited, written);
+        fs::write(&config, &edited).unwrap();
+        let resume = ["train", "--resume", "run", "--epochs", epochs, "--device", "cpu"];
+        let output = jempp(dir.path(), &resume);
+        let said = text(&output.stderr);
+        assert!(output.status.success(), "{said}");
+        assert!(said.contains(expected), "{said}");
+        assert!(said.contains("the settings in its checkpoint: give"), "{said}");
+    }
 }
 
 #[test]

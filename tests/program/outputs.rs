@@ -79,7 +79,7 @@ fn results_are_replaced_as_a_whole_and_only_when_asked() {
     }
     // A command that cannot start also replaces nothing.
     let said = fails(dir.path(), &sample(&["--out", "out", "--force", "--class", "7"]));
-    assert!(said.contains("the model has classes 0 to 1"), "{said}");
+    assert!(said.contains("by number 0 to 1"), "{said}");
     let said = fails(dir.path(), &eval(&["--out", "out", "--force", "--compare", "none.json"]));
     assert!(said.contains("none.json"), "{said}");
     assert_eq!(fs::read(out.join("traces.csv")).unwrap(), before);
@@ -162,6 +162,81 @@ fn single_files_follow_the_same_rule() {
             assert_eq!(read(checkpoint), before);
         }
     }
+}
+
+#[test]
+fn a_file_gets_its_folder_and_the_ending_of_its_format() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    fs::write(dir.join("points.csv"), "0,0,a\n1,1,b\n0,1,a\n1,0,b\n").unwrap();
+    fs::write(dir.join("two-moons.safetensors"), bundled::find("two-moons").unwrap().bytes())
+        .unwrap();
+    fs::create_dir(dir.join("taken")).unwrap();
+    for (command, ending, others) in [
+        ("export --model two-moons", "safetensors", &["pt", "json", "PTH"][..]),
+        ("pack --checkpoint two-moons.safetensors", "safetensors", &["onnx", "bin"]),
+        ("data points.csv", "png", &["jpg", "gif", "safetensors"]),
+    ] {
+        let run =
+            |out: &str| jempp(dir, &command.split(' ').chain(["--out", out]).collect::<Vec<_>>());
+        for other in others {
+            let said = text(&run(&format!("new.{other}")).stderr);
+            assert!(said.contains(&format!("name it new.{ending}")), "{command}: {said}");
+        }
+        let said = text(&run("taken").stderr);
+        assert!(said.contains("taken is a folder where a file is needed"), "{command}: {said}");
+        assert!(!said.contains("--force"), "{command}: {said}");
+        let name = command.split(' ').next().unwrap();
+        let out = format!("made/by/{name}/out.{ending}");
+        let output = run(&out);
+        assert!(output.status.success(), "{command}: {}", text(&output.stderr));
+        assert!(dir.join(out).is_file(), "{command}");
+    }
+    assert_eq!(names(dir), ["made", "points.csv", "taken", "two-moons.safetensors"]);
+}
+
+#[test]
+fn a_class_is_named_by_its_name_or_its_number() {
+    let dir = tempfile::tempdir().unwrap();
+    let sample = |class: &str, out: &str| {
+        let words = format!("sample --device cpu --steps 1 --per-class 1 --out {out} --class");
+        jempp(dir.path(), &words.split(' ').chain([class]).collect::<Vec<_>>())
+    };
+    let traces = |class: &str, out: &str| {
+        let output = sample(class, out);
+        assert!(output.status.success(), "{class}: {}", text(&output.stderr));
+        assert!(text(&output.stdout).contains("1 (1 class × 1) from"), "{class}");
+        fs::read_to_string(dir.path().join(out).join("traces.csv")).unwrap()
+    };
+    assert_eq!(traces("Trouser", "by-name"), traces("1", "by-number"));
+    for (class, expected) in [
+        ("Trousers", "did you mean `Trouser`? There are T-shirt/top, Trouser"),
+        ("nothing", "the model has no such class. There are T-shirt/top"),
+        ("-1", "--class -1: the model has no such class"),
+        ("10", "or by number 0 to 9"),
+    ] {
+        let said = text(&sample(class, "out").stderr);
+        assert!(said.contains(expected), "{class}: {said}");
+    }
+    for (line, expected) in [
+        ("sample --seed -1", "from 0 to 9223372036854775807"),
+        ("train --out run --seed 18446744073709551615", "from 0 to 9223372036854775807"),
+        ("train --out run --epochs -1", "it must be a whole number"),
+    ] {
+        let said = fails(dir.path(), &line.split(' ').collect::<Vec<_>>());
+        assert!(said.contains(expected) && !said.contains("unexpected"), "{line}: {said}");
+    }
+}
+
+#[test]
+fn an_attack_that_two_classes_do_not_allow_is_not_announced() {
+    let dir = tempfile::tempdir().unwrap();
+    let words = "eval attack --model two-moons --device cpu --set eval.attack=apgd-dlr";
+    let output = jempp(dir.path(), &words.split(' ').collect::<Vec<_>>());
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("APGD-DLR cannot run") && said.contains("take apgd-ce"), "{said}");
+    assert!(!text(&output.stdout).contains("Attacks:"), "{}", text(&output.stdout));
 }
 
 fn start(dir: &Path, arguments: &[&str]) -> Child {
@@ -344,6 +419,11 @@ const UNUSED: &[(&[&str], &str)] = &[
     ),
     (&["train", "--out", "x", "--set", "sampler.step_size=1"], "not used by the sampler pyld"),
     (&["train", "--out", "x", "--set", "sampler.final_step_factor=1"], "step_schedule is constant"),
+    (&["train", "--out", "x", "--set", "optimizer.sam_kind=adaptive"], "sam_radius is 0"),
+    (
+        &["train", "--out", "x", "--preset", "toy-rings", "--set", "data.crop_padding=1"],
+        "`data.crop_padding` is not used: it is for images",
+    ),
     (&["bench", "--batch-size", "3"], "--arch"),
     (&["bench", "--works", "W1", "--arch", "mlp"], "cannot be used with"),
 ];

@@ -12,10 +12,13 @@ use crate::{
         settings,
         tune::TuneArgs,
     },
-    config::{RunConfig, SamplerConfig, StartKind},
+    config::{RunConfig, SamplerConfig, StartKind, meant, nearest, shortened},
     shard::Shard,
     starts::SampleStart,
 };
+
+/// The longest name that an error repeats in full, in characters.
+const MAX_ECHO: usize = 80;
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct SampleArgs {
@@ -23,9 +26,9 @@ pub(in crate::cli) struct SampleArgs {
     pub(super) model: ModelArgs,
     #[command(flatten)]
     pub(super) out: OutArgs,
-    /// Sample only this class; may be repeated.
+    /// Sample only this class, a name, or a number counted from 0 where no class has that name; may be repeated.
     #[arg(long = "class", value_name = "CLASS")]
-    pub(super) classes: Vec<u32>,
+    pub(super) classes: Vec<String>,
     /// Number of chains per class.
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=500))]
     pub(super) per_class: u16,
@@ -43,7 +46,7 @@ pub(in crate::cli) struct SampleArgs {
     #[arg(long)]
     pub(super) conditional: bool,
     /// Seed of starts and noise [default: 0].
-    #[arg(long)]
+    #[arg(long, value_parser = settings::seed)]
     pub(super) seed: Option<u64>,
     /// Compute device: auto, gpu, cpu, or an adapter's index or name.
     #[arg(long, default_value = "auto")]
@@ -102,6 +105,30 @@ impl SampleArgs {
         Ok(settings::apply(config.clone(), &options, &self.assignments)?)
     }
 
+    /// The numbers of the classes that are asked for; none means all.
+    ///
+    /// # Errors
+    /// There is no such class, or one is named twice.
+    pub(super) fn classes(&self, names: &[String]) -> anyhow::Result<Vec<u32>> {
+        let mut classes = Vec::new();
+        for word in &self.classes {
+            let named = names.iter().position(|name| name == word);
+            let numbered = || word.parse().ok().filter(|&class| class < names.len());
+            let Some(class) = named.or_else(numbered) else {
+                bail!(
+                    "--class {}: the model has no such class{} There are {}, or by number 0 to {}",
+                    shortened(word, MAX_ECHO),
+                    meant(nearest(word, names.iter().map(String::as_str))),
+                    names.join(", "),
+                    names.len().saturating_sub(1)
+                );
+            };
+            ensure!(!classes.contains(&(class as u32)), "--class {word} is given twice");
+            classes.push(class as u32);
+        }
+        Ok(classes)
+    }
+
     /// Whether the command needs the data set.
     pub(super) fn reads_data(&self) -> bool {
         self.start == "data" || self.diagnose
@@ -120,9 +147,6 @@ impl SampleArgs {
             self.data.is_none() || self.reads_data(),
             "--data is not used: the data set is read only by --start data and --diagnose"
         );
-        for (index, class) in self.classes.iter().enumerate() {
-            ensure!(!self.classes[..index].contains(class), "--class {class} is given twice");
-        }
         ensure!(
             self.frames.is_none() || self.steps > 0,
             "--frames is not used: chains of 0 steps have a single state"

@@ -13,7 +13,7 @@ use std::path::Path;
 
 use super::{
     device_row, memory_row,
-    opening::{self, ModelArgs, OutArgs, command, default_folder, say_part},
+    opening::{self, ModelArgs, OutArgs, command, default_folder, say_moved, say_part},
     say_opening,
     steps::Steps,
 };
@@ -26,7 +26,7 @@ use crate::{
     data,
     device::ComputeDevice,
     eval::results::{is_weak_judge, weak_judge},
-    files::{read_at_most, sha256},
+    files::{folder_of, read_at_most, sha256},
     kernel_choices::Tuning,
     results_folder::{Destination, Job, MadeBy, PartFolder, PartOf},
     say::{complain, say},
@@ -50,6 +50,10 @@ pub(super) fn run(args: SampleArgs) -> anyhow::Result<()> {
     checkpoint.config = args.apply(&checkpoint.config)?;
     let start = args.start()?;
     args.check_used(&start, &checkpoint.config.sampler)?;
+    let classes = args.classes(&checkpoint.class_names)?;
+    if args.reads_data() {
+        out.check_outside(Path::new(&checkpoint.config.data.dir))?;
+    }
     let judge = args.judge.as_deref().map(Checkpoint::load).transpose()?;
     let device = args.tune.open(&args.device, Tuning::On)?;
     let seed = args.seed.unwrap_or_default();
@@ -81,13 +85,13 @@ pub(super) fn run(args: SampleArgs) -> anyhow::Result<()> {
     }
     let part = args.shard.map(|shard| PartOf {
         shard,
-        settings: settings_of(&args, &checkpoint.config, &start, test_images),
+        settings: settings_of(&args, &classes, &checkpoint.config, &start, test_images),
     });
     let made_by = MadeBy::new(Job::Sample, command(), args.model.name(), sha256(&bytes), seed);
     let job = SampleJob {
         settings: ChainSettings {
             start,
-            classes: args.classes,
+            classes,
             per_class: args.per_class.into(),
             chains_per_start: args.chains_per_start.unwrap_or(1).into(),
             num_steps: args.steps as usize,
@@ -110,6 +114,7 @@ pub(super) fn run(args: SampleArgs) -> anyhow::Result<()> {
 /// The settings that the parts of a job must share, beside model, seed and version.
 fn settings_of(
     args: &SampleArgs,
+    classes: &[u32],
     config: &RunConfig,
     start: &SampleStart,
     test_images: Option<String>,
@@ -125,7 +130,7 @@ fn settings_of(
             Some(sum) => format!("the picture with the SHA-256 {sum}"),
             None => args.start.clone(),
         },
-        "classes": args.classes,
+        "classes": classes,
         "chains per class": args.per_class,
         "chains per start": args.chains_per_start,
         "steps": args.steps,
@@ -166,7 +171,9 @@ fn chains(checkpoint: &Checkpoint, args: &SampleArgs, seed: u64) -> String {
     let per_class = usize::from(args.per_class);
     let section = &checkpoint.config.sampler;
     let rule = match section.kind {
-        SamplerKind::Pyld => format!("PYLD, {} inner steps", section.num_inner_steps),
+        SamplerKind::Pyld => {
+            format!("PYLD, {}", counted(section.num_inner_steps, "inner step", "inner steps"))
+        }
         SamplerKind::ProximalSgld => "Proximal SGLD".to_string(),
         SamplerKind::Sgld => "SGLD".to_string(),
         SamplerKind::NormalizedGradient => "normalised gradients".to_string(),
@@ -202,10 +209,11 @@ fn sample(checkpoint: &Checkpoint, job: &SampleJob, device: &ComputeDevice) -> a
             job.settings.num_steps
         );
     }
+    say_moved(&job.out, &sampled.traces);
     if job.made_by.part.is_some() {
         let shard = job.settings.shard;
         match sampled.is_complete {
-            true => say_part(shard, &job.out.path),
+            true => say_part(shard, folder_of(&sampled.traces)),
             false => say!("Part {shard} is unfinished: make it again."),
         }
         return Ok(());

@@ -124,8 +124,8 @@ impl MirrorError {
 pub enum FetchError {
     /// No mirror delivered the file.
     #[error(
-        "cannot fetch {name}: {}{}. By hand: {by_hand}",
-        list(.tried), note(*.kept)
+        "cannot fetch {name}: {}{}{}",
+        list(.tried), note(*.kept), advice(.by_hand)
     )]
     Mirrors {
         /// The name of the file.
@@ -134,7 +134,7 @@ pub enum FetchError {
         tried: Vec<(String, MirrorError)>,
         /// The number of bytes from which the next call resumes.
         kept: u64,
-        /// What a person can do instead.
+        /// What a person can do instead; empty if that would be a way around the checksum.
         by_hand: String,
     },
     /// The operating system refused an action.
@@ -186,6 +186,14 @@ pub enum FetchError {
 fn list(tried: &[(String, MirrorError)]) -> String {
     let lines: Vec<String> = tried.iter().map(|(host, error)| format!("{host}: {error}")).collect();
     lines.join("; ")
+}
+
+fn advice(by_hand: &str) -> String {
+    match by_hand {
+        "" => ". What came is not the file that was promised: do not use it, and ask its author"
+            .into(),
+        by_hand => format!(". By hand: {by_hand}"),
+    }
 }
 
 fn note(kept: u64) -> String {

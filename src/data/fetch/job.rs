@@ -175,6 +175,9 @@ impl Job<'_> {
                 Err(Fault::Local(error)) => return Err(error),
             }
         }
+        let is_wrong =
+            |(_, error): &(String, MirrorError)| matches!(error, MirrorError::Checksum { .. });
+        let by_hand = if tried.iter().all(is_wrong) { "" } else { by_hand };
         let (name, by_hand, kept) = (name.clone(), by_hand.to_string(), part.settle());
         Err(FetchError::Mirrors { name, tried, kept, by_hand })
     }

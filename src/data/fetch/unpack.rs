@@ -102,7 +102,12 @@ fn unpack(
     let damaged =
         |reason: String| -> Fault { MirrorError::Unpack { name: name.to_string(), reason }.into() };
     let mut bounded = from.take(max_size + 1);
-    let found = copy(&mut bounded, to, |error| damaged(error.to_string()), local("write", path))?;
+    let found = copy(
+        &mut bounded,
+        to.as_file_mut(),
+        |error| damaged(error.to_string()),
+        local("write", path),
+    )?;
     match bounded.limit() {
         0 => Err(damaged(format!("it holds more than {max_size} bytes"))),
         _ => Ok(found),

@@ -89,7 +89,7 @@ pub fn save_zip(list: &[OwnFile], path: &Path) -> Result<(), DataError> {
     let list =
         Files::of(list).map_err(|reason| DataError::Own { path: path.to_path_buf(), reason })?;
     let mut file = files::begin(path).map_err(io)?;
-    archive::write(&list, &mut file).map_err(io)?;
+    archive::write(&list, file.as_file_mut()).map_err(io)?;
     files::finish(file, path).map_err(io)
 }
 

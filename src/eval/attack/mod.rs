@@ -154,7 +154,7 @@ pub(super) fn num_steps(
 
 /// The cost of the attacks before they run, in one line: which they are, and how many gradients of one image they take
 /// if every image withstands everything.
-pub fn cost_of_attacks(config: &RunConfig, test: &Dataset) -> String {
+pub fn cost_of_attacks(config: &RunConfig, test: &Dataset) -> Option<String> {
     let eval = &config.eval;
     let kinds = kinds(eval, test.num_classes());
     // The gradients that one sight of the defended model takes, and one prediction by it.
@@ -177,12 +177,15 @@ pub fn cost_of_attacks(config: &RunConfig, test: &Dataset) -> String {
             total += count.min(test.len()) * num_radii(eval) * per_image;
         }
     }
+    if kinds.is_empty() {
+        return None;
+    }
     let names: Vec<&str> = kinds.iter().map(|kind| kind.name()).collect();
     let number = match total {
         0..100_000 => total.to_string(),
         _ => format!("{:.1} million", total as f64 / 1e6),
     };
-    format!("{}; at most {number} gradients of one image", names.join(", then "))
+    Some(format!("{}; at most {number} gradients of one image", names.join(", then ")))
 }
 
 /// Draws random test images to attack, with their labels. The attacks on refined images use the first of them.

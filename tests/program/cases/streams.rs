@@ -40,20 +40,57 @@ fn results_do_not_depend_on_being_able_to_print() {
     });
 }
 
+/// Commands whose result is what they print.
+const PRINTING: [&str; 7] = [
+    "config",
+    "config --preset toy-rings",
+    "devices",
+    "devices --json",
+    "data points.csv --json",
+    "--help",
+    "train --help",
+];
+
 #[test]
-fn what_only_prints_does_not_panic_where_nobody_reads() {
-    for words in
-        ["config", "devices", "devices --json", "--help", "train --help", "nonsense", "pack"]
-    {
+fn what_only_prints_fails_where_nothing_can_be_written_and_not_where_nobody_reads() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("points.csv"), "0,0,a\n1,1,b\n0,1,a\n1,0,b\n").unwrap();
+    let status = |words: &str, streams: &str| {
+        let ended = ended(&mut in_shell(dir.path(), words, streams));
+        assert!(!ended.stderr.contains("panicked"), "{words} {streams}: {}", ended.stderr);
+        (ended.status.code(), ended.stderr)
+    };
+    for words in PRINTING {
         for streams in CLOSED {
-            let dir = tempfile::tempdir().unwrap();
-            let ended = ended(&mut in_shell(dir.path(), words, streams));
-            assert!(!ended.stderr.contains("panicked"), "{words} {streams}: {}", ended.stderr);
-            // Exit status 101 means a panic in Rust, 134 an abort.
-            let code = ended.status.code();
-            assert!(matches!(code, Some(0..=2)), "{words} {streams}: {:?}", ended.status);
+            let expected = i32::from(streams.contains("full"));
+            let (code, said) = status(words, streams);
+            assert_eq!(code, Some(expected), "{words} {streams}: {said}");
+        }
+        let (code, said) = status(words, ">/dev/full");
+        let is_error =
+            |line: &&str| line.starts_with("error: ") && !line.contains("XDG_RUNTIME_DIR");
+        let errors: Vec<&str> = said.lines().filter(is_error).collect();
+        assert_eq!(code, Some(1), "{words}: {said}");
+        assert!(
+            errors.len() == 1 && errors[0].starts_with("error: cannot write to stdout: No space"),
+            "{words}: {said}"
+        );
+    }
+    for words in ["nonsense", "pack"] {
+        for streams in CLOSED {
+            assert_eq!(status(words, streams).0, Some(2), "{words} {streams}");
         }
     }
+}
+
+#[test]
+fn a_run_whose_log_is_full_says_so_at_its_end() {
+    let dir = tempfile::tempdir().unwrap();
+    let ended = ended(&mut in_shell(dir.path(), &TRAIN.join(" "), ">/dev/full"));
+    assert!(ended.status.success(), "{ended:?}");
+    let told =
+        ended.stderr.matches("warning: not all could be written to stdout: No space").count();
+    assert_eq!(told, 1, "{}", ended.stderr);
 }
 
 #[test]

@@ -43,7 +43,7 @@ fn a_shared_model_is_fetched_once_and_used_by_its_address() {
     let sample = "sample --device cpu --steps 2 --checkpoint hf:ada/letters";
     let said = succeeds(dir, &server.address, &format!("{sample} --out one"));
     assert!(
-        said.contains("hf:ada/letters") && !said.contains("downloaded into the cache"),
+        said.contains("hf:ada/letters") && !said.contains("downloading into the cache"),
         "{said}"
     );
     succeeds(dir, &server.address, &format!("{sample}#sha256={} --out two", sha256(&bytes)));
@@ -54,7 +54,7 @@ fn a_shared_model_is_fetched_once_and_used_by_its_address() {
     // An address that is not in the cache is fetched by the command that needs it, which says so.
     let direct = format!("{}{PLACE}?download=1", server.address);
     let said = succeeds(dir, &nobody(), &format!("export --checkpoint {direct} --out m.onnx"));
-    assert!(said.contains("downloaded into the cache"), "{said}");
+    assert!(said.contains("downloading into the cache"), "{said}");
     assert_eq!(server.requests().len(), 3);
 }
 
@@ -71,6 +71,8 @@ fn a_download_that_is_not_the_model_leaves_nothing_behind() {
     let wrong = "0".repeat(64);
     let said = refused(dir, &nobody(), &format!("{}#sha256={wrong}", at("m.safetensors")));
     assert!(said.contains(&wrong) && said.contains(&sha256(&bytes)), "{said}");
+    assert!(said.contains("not the file that was promised"), "{said}");
+    assert!(said.contains("ask its author") && !said.contains("By hand"), "{said}");
     assert!(refused(dir, &nobody(), &at("page")).contains("gave a web page, not a model"));
     assert!(refused(dir, &nobody(), &at("other")).contains("PyTorch"));
     assert!(refused(dir, &nobody(), &at("none")).contains("404"));
@@ -85,6 +87,16 @@ fn a_download_that_is_not_the_model_leaves_nothing_behind() {
     let sample =
         format!("sample --device cpu --steps 2 --checkpoint {}a/m.safetensors", server.address);
     succeeds(dir, &nobody(), &sample);
+
+    // A file in the cache that was cut off is told of with the command that fetches it again.
+    let cached = host.join("a/m.safetensors");
+    fs::write(&cached, &bytes[..bytes.len() / 2]).unwrap();
+    let address = format!("{}a/m.safetensors", server.address);
+    let again = format!("jempp fetch-model {address} --again");
+    for command in ["sample --device cpu --out cut --checkpoint", "fetch-model"] {
+        let said = refused(dir, &nobody(), &format!("{command} {address}"));
+        assert!(said.contains("truncated") && said.contains(&again), "{said}");
+    }
 }
 
 #[test]

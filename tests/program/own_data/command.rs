@@ -88,10 +88,41 @@ fn an_option_that_nothing_uses_is_refused() {
     let said = fails(dir.path(), &["data", "set", "--set", "data.size=2"]);
     assert!(said.contains("it must be auto, a side of 4 to 256 pixels"), "{said}");
     let said = fails(dir.path(), &["data", "set", "--out", "set"]);
-    assert!(said.contains("set already exists"), "{said}");
+    assert!(said.contains("set is a folder where a file is needed"), "{said}");
     let quick = ["--preset", "fashion-quick", "--dataset", "custom", "--device", "cpu"];
     let said =
         fails(dir.path(), &[&["train", "--data", "set", "--out", "run"], &quick[..]].concat());
     assert!(said.contains("data.batch_size = 32 is more than the 5 training images"), "{said}");
     assert!(said.contains("--set data.batch_size=5"), "{said}");
+}
+
+#[test]
+fn nothing_is_written_into_the_data() {
+    let dir = tempfile::tempdir().unwrap();
+    let set = dir.path().join("set");
+    for name in ["a", "b"] {
+        class(&set, name, 12, 8, 8);
+    }
+    let picture = || fs::read(set.join("a/0.png")).unwrap();
+    let before = picture();
+    for line in [
+        "data set --force --out set/a/0.png",
+        "data set --out set/a/sheet.png",
+        "data set --out set/new/../a/sheet.png",
+        "train --device cpu --data set --out set/run",
+        "train --device cpu --data set --preset fashion-quick --out set/run",
+        "sample --device cpu --model mnist --start data --data set --out set/samples",
+        "eval accuracy --device cpu --model mnist --data set --out set/eval",
+        "eval ood --device cpu --model mnist --ood set --out set/eval",
+    ] {
+        let said = fails(dir.path(), &line.split(' ').collect::<Vec<_>>());
+        assert!(said.contains("lies in the data folder set"), "{line}: {said}");
+        assert!(said.contains("outside that folder. The option is --out"), "{line}: {said}");
+    }
+    // Where the data is the working folder, so is the default folder.
+    let said = fails(&set, &["eval", "accuracy", "--model", "mnist", "--data", "."]);
+    assert!(said.contains("runs/eval lies in the data folder ."), "{said}");
+    assert_eq!(picture(), before);
+    let count = |folder: &std::path::Path| fs::read_dir(folder).unwrap().count();
+    assert_eq!((count(&set), count(&set.join("a"))), (2, 12));
 }

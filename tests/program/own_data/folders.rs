@@ -555,3 +555,21 @@ fn own_data_is_meant_unless_a_data_set_is_named() {
         assert!(said.contains(what), "{words:?}: {said}");
     }
 }
+
+#[test]
+fn a_run_is_not_resumed_on_less_data_than_its_batch() {
+    let dir = tempfile::tempdir().unwrap();
+    for name in ["a", "b"] {
+        class(&dir.path().join("set"), name, 12, 8, 8);
+        class(&dir.path().join("few"), name, 3, 8, 8);
+    }
+    let train = ["train", "--data", "set", "--preset", "fashion-quick", "--out", "run"];
+    let output = jempp(dir.path(), &[&train[..], &SMALL].concat());
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let resume = ["train", "--resume", "run", "--data", "few", "--epochs", "2", "--device", "cpu"];
+    let output = jempp(dir.path(), &resume);
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("data.batch_size = 8, which stays as it is"), "{said}");
+    assert!(!said.contains("--set data.batch_size"), "{said}");
+}
