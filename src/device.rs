@@ -275,18 +275,28 @@ pub async fn open(wanted: &str) -> Result<ComputeDevice, DeviceError> {
     open_nth(wanted, 0).await
 }
 
-/// Opens the device of one of the programs that share this computer, from 0: as [`open`], but if several adapters are as
-/// good, each program takes the next of them.
+/// Checks that there is a device of this name, as [`open`] takes it, and opens none.
 ///
 /// # Errors
-/// As [`open`].
-pub(crate) async fn open_nth(wanted: &str, nth: usize) -> Result<ComputeDevice, DeviceError> {
-    let on_cpu = |description: &str| Ok(ComputeDevice::cpu(description));
-    if wanted == "cpu" {
-        return on_cpu("CPU back end");
+/// There is no such adapter.
+#[cfg(not(target_arch = "wasm32"))]
+pub(crate) fn check_name(wanted: &str) -> Result<(), DeviceError> {
+    // These two are always there, and a driver is not asked for them.
+    if matches!(wanted, "cpu" | "auto") {
+        return Ok(());
     }
-    let adapters = adapters().await;
-    let summaries = summaries(&adapters).await;
+    choose(wanted, &pollster::block_on(list())).map(drop)
+}
+
+/// What a name stands for.
+enum Choice<'a> {
+    /// The CPU back end, with its description.
+    Cpu(String),
+    /// Adapters that are all as good.
+    Adapters(Vec<&'a AdapterSummary>),
+}
+
+fn choose<'a>(wanted: &str, summaries: &'a [AdapterSummary]) -> Result<Choice<'a>, DeviceError> {
     let equal = |first: &AdapterSummary| {
         let is_equal =
             |other: &&AdapterSummary| other.kind == first.kind && other.backend == first.backend;
@@ -295,18 +305,19 @@ pub(crate) async fn open_nth(wanted: &str, nth: usize) -> Result<ComputeDevice, 
     let hardware = ["discrete-gpu", "integrated-gpu", "virtual-gpu", "other"]
         .iter()
         .find_map(|kind| summaries.iter().find(|adapter| adapter.kind == *kind));
-    let candidates = match wanted {
+    Ok(match wanted {
+        "cpu" => Choice::Cpu("CPU back end".into()),
         "auto" => match (hardware, summaries.first()) {
-            (Some(adapter), _) => equal(adapter),
-            (None, Some(software)) => {
-                return on_cpu(&format!(
-                    "CPU back end (the only adapter, `{}`, is a software one)",
-                    software.name
-                ));
-            }
-            (None, None) => return on_cpu(NO_ADAPTER),
+            (Some(adapter), _) => Choice::Adapters(equal(adapter)),
+            (None, Some(software)) => Choice::Cpu(format!(
+                "CPU back end (the only adapter, `{}`, is a software one)",
+                software.name
+            )),
+            (None, None) => Choice::Cpu(NO_ADAPTER.into()),
         },
-        "gpu" => equal(hardware.ok_or_else(|| DeviceError::NoGpu(available(&summaries)))?),
+        "gpu" => Choice::Adapters(equal(
+            hardware.ok_or_else(|| DeviceError::NoGpu(available(summaries)))?,
+        )),
         _ => {
             let index = wanted.parse::<usize>().ok();
             let word = wanted.to_lowercase();
@@ -316,10 +327,25 @@ pub(crate) async fn open_nth(wanted: &str, nth: usize) -> Result<ComputeDevice, 
             };
             let first = summaries.iter().find(is_named).ok_or_else(|| DeviceError::Unknown {
                 asked: wanted.to_string(),
-                available: available(&summaries),
+                available: available(summaries),
             })?;
-            equal(first).into_iter().filter(is_named).collect()
+            Choice::Adapters(equal(first).into_iter().filter(is_named).collect())
         }
+    })
+}
+
+/// Opens the device of one of the programs that share this computer, from 0: as [`open`], but if several adapters are as
+/// good, each program takes the next of them.
+///
+/// # Errors
+/// As [`open`].
+pub(crate) async fn open_nth(wanted: &str, nth: usize) -> Result<ComputeDevice, DeviceError> {
+    // Drivers are not asked for what every computer has.
+    let adapters = if wanted == "cpu" { Vec::new() } else { adapters().await };
+    let summaries = summaries(&adapters).await;
+    let candidates = match choose(wanted, &summaries)? {
+        Choice::Cpu(description) => return Ok(ComputeDevice::cpu(description)),
+        Choice::Adapters(adapters) => adapters,
     };
     let chosen = candidates[nth % candidates.len()];
     let description = format!("{} ({}, {})", chosen.name, chosen.backend, chosen.kind);

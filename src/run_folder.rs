@@ -95,7 +95,7 @@ impl RunFolder {
         let path = path.to_path_buf();
         match files::is_file(&checkpoint::file_in(&path)) {
             true => Err(RunFolderError::Exists(path)),
-            false => Err(RunFolderError::Taken { found: contents_of(&path), path }),
+            false => Err(RunFolderError::Taken { found: contents_of(&path, CHECKPOINT), path }),
         }
     }
 
@@ -132,7 +132,7 @@ impl RunFolder {
             false => path,
         };
         if !files::is_file(&checkpoint::file_in(path)) {
-            let found = contents_of(path);
+            let found = contents_of(path, CHECKPOINT);
             return Err(RunFolderError::NoRun { path: path.to_path_buf(), found });
         }
         Self::own(path)
@@ -316,8 +316,14 @@ fn is_after(line: &[u8], counters: &Counters, num_recoveries: &mut u64) -> bool 
         || is_evaluation && step == counters.step && counters.evaluated_step != Some(step)
 }
 
-/// Describes the content of a folder that holds no run, and what to do about it.
-pub(crate) fn contents_of(path: &Path) -> String {
+/// What a folder holds that has no configuration of a run, in words.
+#[cfg(feature = "report")]
+pub(crate) fn instead_of_config(folder: &Path) -> String {
+    contents_of(folder, CONFIG)
+}
+
+/// What a folder holds that has not the file `wanted` of a run, in words.
+fn contents_of(path: &Path, wanted: &str) -> String {
     if files::is_file(path) {
         return "it is a file, not a run's folder".into();
     }
@@ -328,15 +334,21 @@ pub(crate) fn contents_of(path: &Path) -> String {
         return "it is empty".into();
     }
     let names = files::names_in(path);
+    if names.iter().any(|name| name == wanted) {
+        return match files::exists(&path.join(wanted)) {
+            true => format!("its {wanted} is not a file"),
+            false => format!("its {wanted} is a link to a file that is not there"),
+        };
+    }
     let runs: Vec<String> = names
         .iter()
         .map(|name| path.join(name))
-        .filter(|folder| files::is_file(&checkpoint::file_in(folder)))
+        .filter(|folder| files::is_file(&folder.join(wanted)))
         .map(|folder| folder.display().to_string())
         .collect();
     match runs.is_empty() {
-        true => format!("it has no {CHECKPOINT}; there is {}", listed(&names)),
-        false => format!("it has no {CHECKPOINT}, but there are runs in it: {}", listed(&runs)),
+        true => format!("it has no {wanted}; there is {}", listed(&names)),
+        false => format!("it has no {wanted}, but there are runs in it: {}", listed(&runs)),
     }
 }
 
@@ -408,5 +420,16 @@ mod tests {
         let said = found(dir.path());
         assert!(said.contains("there are runs in it") && said.contains("first"), "{said}");
         RunFolder::open(&run.join(CHECKPOINT)).unwrap();
+        // A file that is there under the right name, and is no file.
+        let odd = dir.path().join("odd");
+        std::fs::create_dir_all(odd.join(CHECKPOINT)).unwrap();
+        assert!(found(&odd).contains("its checkpoint.safetensors is not a file"));
+        #[cfg(unix)]
+        {
+            let link = dir.path().join("link");
+            std::fs::create_dir(&link).unwrap();
+            std::os::unix::fs::symlink("nowhere", link.join(CHECKPOINT)).unwrap();
+            assert!(found(&link).contains("is a link to a file that is not there"));
+        }
     }
 }

@@ -139,7 +139,11 @@ pub(super) fn check_ending(path: &Path, own: &str) -> anyhow::Result<()> {
 /// Says where a part is and what makes a whole of it.
 pub(super) fn say_part(shard: Shard, folder: &Path) {
     say!("Part {shard}: {}", folder.display());
-    say!("When all {} parts are done: jempp merge OUT PART...", shard.count());
+    let when = match shard.count() {
+        1 => "There is no other part".to_string(),
+        count => format!("When all {count} parts are done"),
+    };
+    say!("{when}: jempp merge OUT PART...");
 }
 
 /// The command line, for the results. The folder of the data is left out, because it is different on every machine.

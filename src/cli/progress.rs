@@ -15,6 +15,8 @@ use crate::{
     training::{Calibration, TrainingEvent},
 };
 
+/// The first word of the last report on a run that is complete.
+pub(super) const TRAINED: &str = "Trained";
 /// The time between two lines of a log if nothing else is printed.
 const LINE_INTERVAL: Duration = Duration::from_secs(30);
 /// The time until the first of these lines, so that a new log soon shows progress.
@@ -121,7 +123,7 @@ impl Progress {
                 self.bar.finish_and_clear();
                 let accuracy = test_accuracy
                     .map(|accuracy| format!(", test accuracy {:.1} %", 100.0 * accuracy));
-                let word = if *is_complete { "Trained" } else { "Stopped after" };
+                let word = if *is_complete { TRAINED } else { "Stopped after" };
                 let steps = counted(*step as usize, "step", "steps");
                 say!("{word} {steps}{}.", accuracy.unwrap_or_default());
                 if *ended_early {

@@ -170,7 +170,7 @@ fn field_of(key: &str) -> Option<&'static Field> {
 }
 
 /// The error of the TOML parser in one line, with its line number.
-pub(super) fn syntax(text: &str, error: &toml::de::Error) -> ConfigError {
+pub(crate) fn syntax(text: &str, error: &toml::de::Error) -> ConfigError {
     let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
     let line = before.matches('\n').count() + 1;
     let reason = error.message().split_whitespace().collect::<Vec<_>>().join(" ");

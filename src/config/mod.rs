@@ -23,7 +23,8 @@ use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
 pub use error::ConfigError;
-use error::{all_keys, read_alone, syntax, unknown_key, wrong_type};
+pub(crate) use error::syntax;
+use error::{all_keys, read_alone, unknown_key, wrong_type};
 use fields::Value as _;
 pub use fields::{Field, MAX_SEED};
 #[cfg(feature = "gui")]

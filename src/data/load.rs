@@ -15,6 +15,10 @@ use crate::{
     config::{DataConfig, DatasetName},
 };
 
+/// The number of training images inside the program.
+#[cfg(not(target_arch = "wasm32"))]
+const NUM_EMBEDDED: usize = 5000;
+
 /// The training, validation and test parts of a data set.
 #[derive(Clone, Debug)]
 pub struct Splits {
@@ -95,17 +99,9 @@ fn splits(found: Found, config: &DataConfig, seed: u64) -> Result<Splits, DataEr
     if train.shape != test.shape || train.num_pixels() < 2 {
         return Err(DataError::Shapes { train: train.shape, test: test.shape });
     }
+    check_numbers(config, train.len(), validation.is_some())?;
     let validation = match validation {
-        Some(_) if config.num_validation > 0 => {
-            return Err(DataError::TwoValidations { num_validation: config.num_validation });
-        }
         Some(validation) => validation,
-        None if config.num_validation >= train.len() => {
-            return Err(DataError::TooMuchValidation {
-                num_validation: config.num_validation,
-                num_train: train.len(),
-            });
-        }
         None => {
             let (validation, rest) = train.split(config.num_validation);
             train = rest;
@@ -113,9 +109,6 @@ fn splits(found: Found, config: &DataConfig, seed: u64) -> Result<Splits, DataEr
         }
     };
     let (num_train, available) = (config.num_train, train.len());
-    if num_train > available {
-        return Err(DataError::TooFewTraining { num_train, available });
-    }
     if (1..available).contains(&num_train) {
         train = train.subset(num_train, seed);
         origin.choices.push(format!(
@@ -123,13 +116,42 @@ fn splits(found: Found, config: &DataConfig, seed: u64) -> Result<Splits, DataEr
             items_of(train.shape)
         ));
     }
-    if config.batch_size > train.len() {
-        return Err(DataError::BatchTooLarge {
-            batch_size: config.batch_size,
-            num_train: train.len(),
-        });
-    }
     Ok(Splits { train, validation, test, origin, settings })
+}
+
+/// Checks that `all` training items are enough for the validation part, the training items and the batch that `config`
+/// asks for. `has_validation`: the data set has a validation part of its own.
+fn check_numbers(config: &DataConfig, all: usize, has_validation: bool) -> Result<(), DataError> {
+    let &DataConfig { num_validation, num_train, batch_size, .. } = config;
+    if has_validation && num_validation > 0 {
+        return Err(DataError::TwoValidations { num_validation });
+    }
+    if num_validation >= all {
+        return Err(DataError::TooMuchValidation { num_validation, num_train: all });
+    }
+    let available = all - num_validation;
+    if num_train > available {
+        return Err(DataError::TooFewTraining { num_train, available });
+    }
+    let used = if num_train > 0 { num_train } else { available };
+    match batch_size > used {
+        true => Err(DataError::BatchTooLarge { batch_size, num_train: used }),
+        false => Ok(()),
+    }
+}
+
+/// Checks what can be known of a data set before its files are read: that it uses its settings, and that it has as many
+/// items as they ask for, if it is drawn from a formula or is inside the program.
+///
+/// # Errors
+/// As [`load`].
+#[cfg(not(target_arch = "wasm32"))]
+pub(crate) fn check(config: &DataConfig) -> Result<(), DataError> {
+    match source_of(config)? {
+        Source::Drawn(_) => check_numbers(config, config.num_points, false),
+        Source::Embedded => check_numbers(config, NUM_EMBEDDED, false),
+        Source::Official | Source::Own => Ok(()),
+    }
 }
 
 /// The name of a setting that only the user's own data uses, if one has another value than by default.
@@ -144,8 +166,8 @@ fn setting_of_own(config: &DataConfig) -> Option<&'static str> {
     changed.into_iter().find_map(|(key, is_changed)| is_changed.then_some(key))
 }
 
-/// Reads the data set from where it comes from.
-fn read(config: &DataConfig, seed: u64) -> Result<Found, DataError> {
+/// Where the data set comes from, after a check that it uses the settings of `config`.
+fn source_of(config: &DataConfig) -> Result<Source, DataError> {
     let dataset = config.dataset;
     let source = Set::of(dataset).source;
     let reads_files = matches!(source, Source::Official | Source::Own);
@@ -155,6 +177,12 @@ fn read(config: &DataConfig, seed: u64) -> Result<Found, DataError> {
     if let Some(key) = setting_of_own(config).filter(|_| source != Source::Own) {
         return Err(DataError::UnusedSetting { dataset: name(dataset), key });
     }
+    Ok(source)
+}
+
+/// Reads the data set from where it comes from.
+fn read(config: &DataConfig, seed: u64) -> Result<Found, DataError> {
+    let (dataset, source) = (config.dataset, source_of(config)?);
     let given = (!config.dir.is_empty()).then(|| PathBuf::from(&config.dir));
     match source {
         Source::Drawn(density) => {
@@ -231,4 +259,34 @@ fn fetched(dataset: DatasetName) -> Option<PathBuf> {
 #[cfg(target_arch = "wasm32")]
 fn fetched(_dataset: DatasetName) -> Option<PathBuf> {
     None
+}
+
+#[cfg(all(test, not(target_arch = "wasm32")))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_known_before_is_refused_as_it_is_when_read() {
+        let embedded =
+            DataConfig { dataset: DatasetName::FashionMnistEmbedded, ..DataConfig::default() };
+        let drawn =
+            DataConfig { dataset: DatasetName::TwoMoons, num_points: 100, ..embedded.clone() };
+        for (config, words) in [
+            (DataConfig { batch_size: 5000, ..embedded.clone() }, ""),
+            (DataConfig { batch_size: 5001, ..embedded.clone() }, "the 5000 training images"),
+            (DataConfig { dir: "x".into(), ..embedded.clone() }, "is inside the program"),
+            (DataConfig { batch_size: 100, ..drawn.clone() }, ""),
+            (DataConfig { batch_size: 101, ..drawn.clone() }, "the 100 training images"),
+            (DataConfig { num_validation: 100, ..drawn.clone() }, "leaves nothing of 100"),
+            (DataConfig { num_train: 50, batch_size: 51, ..drawn.clone() }, "the 50 training"),
+            (DataConfig { num_train: 101, ..drawn.clone() }, "the 100 training images"),
+        ] {
+            let said = |found: Result<(), DataError>| {
+                found.err().map(|error| error.to_string()).unwrap_or_default()
+            };
+            let before = said(check(&config));
+            assert_eq!(before, said(load(&config, 0).map(drop)));
+            assert!(before.contains(words) && before.is_empty() == words.is_empty(), "{before}");
+        }
+    }
 }

@@ -64,7 +64,7 @@ pub fn evaluate_part(
         evaluation.see(part, &mut seen, &mut progress)?;
         seconds.push(start.elapsed().as_secs_f64());
     }
-    let part_of = PartOf { shard, settings: evaluation.settings() };
+    let part_of = PartOf::new(shard, evaluation.settings());
     let made_by = MadeBy { part: Some(part_of), ..made_by(request) };
     let folder = request.out.claim(made_by)?;
     let path = folder.file(PART_FILE);

@@ -69,6 +69,15 @@ impl FolderLock {
         }
     }
 
+    /// The other owner of a folder, in words; `None` if the folder is free. Nothing is written.
+    pub(crate) fn holder(folder: &Path) -> Option<String> {
+        let path = folder.join(LOCK_NAME);
+        match File::open(&path).ok()?.try_lock_shared() {
+            Err(TryLockError::WouldBlock) => Some(holder_of(&path)),
+            _ => None,
+        }
+    }
+
     /// Whether the lock keeps other processes out; `false` if the file system has no locks.
     pub(crate) fn is_exclusive(&self) -> bool {
         self.is_exclusive
@@ -150,10 +159,14 @@ mod tests {
         let error = FolderLock::take(dir.path()).unwrap_err().to_string();
         assert!(error.contains(&format!("process {}", std::process::id())), "{error}");
         assert!(error.contains("ago"), "{error}");
+        let holder = FolderLock::holder(dir.path()).unwrap();
+        assert!(error.ends_with(&holder), "{error}: {holder}");
         drop(lock);
+        assert_eq!(FolderLock::holder(dir.path()), None);
         assert!(super::super::names_in(dir.path()).is_empty(), "nothing is left");
         // The lock file of a killed owner does not block anyone.
         fs::write(dir.path().join(LOCK_NAME), b"{\"pid\":1}").unwrap();
+        assert_eq!(FolderLock::holder(dir.path()), None);
         FolderLock::take(dir.path()).unwrap();
     }
 

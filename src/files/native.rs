@@ -291,7 +291,28 @@ pub(crate) fn folder_of(path: &Path) -> &Path {
 
 /// The SHA-256 of the bytes, in hexadecimal.
 pub(crate) fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    hexadecimal(&Sha256::digest(bytes))
+}
+
+/// The SHA-256 of a regular file, in hexadecimal; the file may be larger than the memory.
+///
+/// # Errors
+/// The operating system refuses, or the path is not a regular file.
+pub(crate) fn sha256_of(path: &Path) -> Result<String> {
+    let (mut file, _) = open(path)?;
+    let (mut hasher, mut buffer) = (Sha256::new(), vec![0; 1 << 16]);
+    loop {
+        match file.read(&mut buffer) {
+            Ok(0) => return Ok(hexadecimal(&hasher.finalize())),
+            Ok(count) => hasher.update(&buffer[..count]),
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The name of a file without its folder, for messages.

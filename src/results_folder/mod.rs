@@ -280,12 +280,22 @@ impl ResultsFolder {
         self.path.join(name)
     }
 
-    /// Records that the job finished.
+    /// Records that the job finished; of a part of a job also the checksums of its files, for what makes the whole.
     ///
     /// # Errors
-    /// The record cannot be written.
+    /// A file cannot be read, or the record cannot be written.
     pub fn finish(mut self) -> Result<(), ResultsError> {
         self.made_by.finished = true;
+        let job = self.made_by.job;
+        if let Some(part) = &mut self.made_by.part {
+            for name in files::names_in(&self.path) {
+                if job.owns(&name) && name != PART_FILE {
+                    let path = self.path.join(&name);
+                    let sum = files::sha256_of(&path);
+                    part.checksums.insert(name, sum.map_err(ResultsError::io(&path))?);
+                }
+            }
+        }
         let marker = self.path.join(MADE_BY);
         drop(self.lock);
         let json = self.made_by.to_json();

@@ -1,13 +1,16 @@
 //! The parts of a job that several processes divided among themselves: whether they make a whole.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{MadeBy, some_of};
 use crate::{
-    files::{read_at_most, sha256, write_atomically},
+    files::{read_at_most, sha256, sha256_of, write_atomically},
     shard::Shard,
 };
 
@@ -27,7 +30,21 @@ pub struct PartOf {
     pub shard: Shard,
     /// Everything else that the results depend on: settings, and a checksum of the data.
     pub settings: Value,
+    /// The SHA-256 of each file of the finished part, except [`PART_FILE`], which has its own; empty in parts of an
+    /// earlier jempp.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub checksums: BTreeMap<String, String>,
 }
+
+impl PartOf {
+    /// The part `shard` of what depends on `settings`, before it has files.
+    pub fn new(shard: Shard, settings: Value) -> Self {
+        Self { shard, settings, checksums: BTreeMap::new() }
+    }
+}
+
+/// Why a file is refused whose content is not what was written.
+const DAMAGED: &str = "it is damaged: its checksum is another one. Make that part again";
 
 /// Why parts do not make a whole.
 #[derive(Debug, thiserror::Error)]
@@ -67,11 +84,11 @@ pub enum PartsError {
         shard: Shard,
     },
     /// Not all parts are there.
-    #[error("of {count} parts, {missing} is missing")]
+    #[error("of {count} parts, {missing} missing")]
     Missing {
         /// The number of all parts.
         count: usize,
-        /// The missing parts, in words.
+        /// The missing parts, in words, with the verb.
         missing: String,
     },
     /// The numbers of a part cannot be read.
@@ -140,7 +157,11 @@ pub fn parts_in(folders: &[PathBuf]) -> Result<Vec<PartFolder>, PartsError> {
         .map(|number| format!("{number}/{count}"))
         .collect();
     if !missing.is_empty() {
-        return Err(PartsError::Missing { count, missing: some_of(&missing) });
+        let verb = if missing.len() == 1 { "is" } else { "are" };
+        return Err(PartsError::Missing {
+            count,
+            missing: format!("{} {verb}", some_of(&missing)),
+        });
     }
     found.sort_by_key(|(shard, ..)| shard.number());
     Ok(found.into_iter().map(|(.., folder)| folder).collect())
@@ -212,6 +233,21 @@ impl PartFolder {
         self.path.join(name)
     }
 
+    /// Checks that the part's files are what was written, as far as its record knows them.
+    ///
+    /// # Errors
+    /// A file cannot be read, or is not what was written.
+    pub(crate) fn check_files(&self) -> Result<(), PartsError> {
+        for (name, checksum) in self.made_by.part.iter().flat_map(|part| &part.checksums) {
+            let path = self.file(name);
+            let found = sha256_of(&path).map_err(|error| PartsError::read(&path, error))?;
+            if found != *checksum {
+                return Err(PartsError::read(&path, DAMAGED));
+            }
+        }
+        Ok(())
+    }
+
     /// Reads the numbers of the part.
     ///
     /// # Errors
@@ -222,9 +258,9 @@ impl PartFolder {
             read_at_most(&path, PART_BYTES).map_err(|error| PartsError::read(&path, error))?;
         let (checksum, numbers) = bytes
             .split_at_checked(CHECKSUM_LEN)
-            .ok_or_else(|| PartsError::read(&path, "it is too short"))?;
+            .ok_or_else(|| PartsError::read(&path, "it is too short. Make that part again"))?;
         if checksum != sha256(numbers).as_bytes() {
-            return Err(PartsError::read(&path, "it is damaged: its checksum is another one"));
+            return Err(PartsError::read(&path, DAMAGED));
         }
         postcard::from_bytes(numbers).map_err(|error| PartsError::read(&path, error))
     }
@@ -240,7 +276,7 @@ mod tests {
     fn part(number: usize, count: usize, settings: Value) -> MadeBy {
         let made_by = MadeBy::new(Job::Sample, "jempp".into(), "fashion".into(), "0".into(), 0);
         let shard = Shard::new(number, count).unwrap();
-        MadeBy { part: Some(PartOf { shard, settings }), ..made_by }
+        MadeBy { part: Some(PartOf::new(shard, settings)), ..made_by }
     }
 
     /// Writes the record of a part into a new folder of `dir`; `None` leaves it unfinished.
@@ -296,6 +332,7 @@ mod tests {
             (vec![&first, &nothing], "nothing holds no results of jempp"),
             (vec![&first, &second, &again], "first and "),
             (vec![&first], "of 2 parts, 2/2 is missing"),
+            (vec![&third], "of 3 parts, 1/3, 3/3 are missing"),
         ] {
             let folders: Vec<PathBuf> = folders.into_iter().cloned().collect();
             let error = parts_in(&folders).unwrap_err().to_string();
@@ -319,5 +356,32 @@ mod tests {
         assert!(part.numbers::<Vec<f32>>().unwrap_err().to_string().contains("damaged"));
         write_atomically(&file, &bytes[..9]).unwrap();
         assert!(part.numbers::<Vec<f32>>().unwrap_err().to_string().contains("too short"));
+    }
+
+    #[test]
+    fn a_finished_part_knows_its_files() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("one");
+        let out = Destination { path: path.clone(), replaces: false };
+        let folder = out.claim(part(1, 1, json!({}))).unwrap();
+        for name in ["traces.csv", PART_FILE] {
+            write_atomically(&folder.file(name), b"some rows").unwrap();
+        }
+        folder.finish().unwrap();
+        let found = || parts_in(std::slice::from_ref(&path)).unwrap().remove(0);
+        let checksums = found().made_by.part.unwrap().checksums;
+        assert_eq!(checksums, [("traces.csv".to_string(), sha256(b"some rows"))].into());
+        found().check_files().unwrap();
+        write_atomically(&path.join("traces.csv"), b"same rows").unwrap();
+        let said = found().check_files().unwrap_err().to_string();
+        assert!(
+            said.contains("traces.csv: it is damaged") && said.contains("Make that part"),
+            "{said}"
+        );
+        std::fs::remove_file(path.join("traces.csv")).unwrap();
+        assert!(found().check_files().unwrap_err().to_string().contains("traces.csv"));
+        // A part of an earlier jempp has no checksums.
+        let old = PartFolder { path, made_by: part(1, 1, json!({})) };
+        old.check_files().unwrap();
     }
 }

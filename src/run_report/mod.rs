@@ -44,6 +44,9 @@ pub enum ReportError {
     /// No step of the run was written.
     #[error("{0} has no metrics yet: its training has written no step")]
     NoMetrics(PathBuf),
+    /// The metrics of the run hold no step that can be read.
+    #[error("{0} holds no step that can be read: its lines are not those of jempp's metrics")]
+    OddMetrics(PathBuf),
     /// The configuration of a run cannot be understood.
     #[error("{0} is not a configuration of this jempp: {1}")]
     Config(PathBuf, String),
@@ -66,9 +69,17 @@ pub enum ReportError {
     /// A curve cannot be drawn.
     #[error("the curve {0} cannot be drawn: {1}")]
     Curve(&'static str, String),
-    /// A file cannot be read or written.
-    #[error("cannot read or write {path}: {source}")]
-    Io {
+    /// A file of a run cannot be read.
+    #[error("cannot read {path}: {source}")]
+    Read {
+        /// The path of the file.
+        path: PathBuf,
+        /// The error of the operating system.
+        source: io::Error,
+    },
+    /// A file of the report cannot be written.
+    #[error("cannot write {path}: {source}")]
+    Write {
         /// The path of the file.
         path: PathBuf,
         /// The error of the operating system.
@@ -80,13 +91,16 @@ pub enum ReportError {
 #[derive(Debug)]
 pub struct Report {
     runs: Vec<Run>,
+    /// Why runs were left out, each in a few words.
+    left_out: Vec<String>,
 }
 
 impl Report {
-    /// Reads runs. A folder of runs, as a sweep makes it, stands for all of them.
+    /// Reads runs. A folder of runs, as a sweep makes it, stands for all of them. Runs without a step are left out, if there
+    /// are others.
     ///
     /// # Errors
-    /// A folder holds no run, or no step of it; a run is given twice; `names` is neither empty nor one for each run.
+    /// A folder holds no run; no run has a step; a run is given twice; `names` is neither empty nor one for each run.
     pub fn read(paths: &[PathBuf], names: &[String]) -> Result<Self, ReportError> {
         let folders: Vec<PathBuf> = paths.iter().flat_map(|path| run::folders(path)).collect();
         let place = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
@@ -101,13 +115,25 @@ impl Report {
             let (runs, names) = (folders.len(), names.len());
             return Err(ReportError::Names { runs, names, found: found.join(", ") });
         }
-        let mut runs =
-            folders.iter().map(|folder| Run::read(folder)).collect::<Result<Vec<_>, _>>()?;
-        for (run, name) in runs.iter_mut().zip(names) {
-            run.name.clone_from(name);
+        let (mut runs, mut without_steps) = (Vec::new(), Vec::new());
+        for (index, folder) in folders.iter().enumerate() {
+            match Run::read(folder) {
+                Ok(run) => {
+                    let name = names.get(index).cloned().unwrap_or(run.name);
+                    runs.push(Run { name, ..run });
+                }
+                Err(error @ (ReportError::NoMetrics(_) | ReportError::OddMetrics(_))) => {
+                    without_steps.push(error);
+                }
+                Err(error) => return Err(error),
+            }
         }
-        tell_apart(&mut runs);
-        Ok(Self { runs })
+        let left_out = without_steps.iter().map(ToString::to_string).collect();
+        match without_steps.into_iter().next() {
+            Some(error) if runs.is_empty() => return Err(error),
+            _ => tell_apart(&mut runs),
+        }
+        Ok(Self { runs, left_out })
     }
 
     /// The names of the runs.
@@ -117,7 +143,8 @@ impl Report {
 
     /// What a reader should know about the runs, as sentences.
     pub fn notes(&self) -> Vec<String> {
-        let mut notes = Vec::new();
+        let left_out = |why: &String| format!("{why}; this run is left out.");
+        let mut notes: Vec<String> = self.left_out.iter().map(left_out).collect();
         let data = self.data();
         if data.len() > 1 {
             notes.push(format!(
@@ -184,7 +211,7 @@ impl Report {
         let mut write = |name: String, bytes: &[u8]| {
             let path = folder.file(&name);
             write_atomically(&path, bytes)
-                .map_err(|source| ReportError::Io { path: path.clone(), source })?;
+                .map_err(|source| ReportError::Write { path: path.clone(), source })?;
             written.push(path);
             Ok::<(), ReportError>(())
         };

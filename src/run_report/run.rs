@@ -55,12 +55,11 @@ impl Run {
     /// The folder holds no run, or no step of it.
     pub(super) fn read(path: &Path) -> Result<Self, ReportError> {
         let config = read_config(path)?;
-        let no_metrics = || ReportError::NoMetrics(path.to_path_buf());
         let file = run_folder::metrics_in(path);
-        if !files::is_file(&file) {
-            return Err(no_metrics());
+        if !files::exists(&file) {
+            return Err(ReportError::NoMetrics(path.to_path_buf()));
         }
-        let error = |source| ReportError::Io { path: file.clone(), source };
+        let error = |source| ReportError::Read { path: file.clone(), source };
         let mut lines = files::lines_of(&file).map_err(error)?;
         let mut run = Self {
             name: name_of(path),
@@ -84,10 +83,11 @@ impl Run {
             }
             run.take(&line);
         }
-        if run.series.is_empty() {
-            return Err(no_metrics());
+        match (run.series.is_empty(), run.num_odd_lines) {
+            (false, _) => Ok(run),
+            (true, 0) => Err(ReportError::NoMetrics(path.to_path_buf())),
+            (true, _) => Err(ReportError::OddMetrics(file.clone())),
         }
-        Ok(run)
     }
 
     /// Takes one line of the metrics.
@@ -191,10 +191,10 @@ fn name_of(path: &Path) -> String {
 fn read_config(path: &Path) -> Result<RunConfig, ReportError> {
     let file = run_folder::config_in(path);
     if !files::is_file(&file) {
-        return Err(ReportError::NoRun(path.to_path_buf(), run_folder::contents_of(path)));
+        return Err(ReportError::NoRun(path.to_path_buf(), run_folder::instead_of_config(path)));
     }
     let bytes = read_at_most(&file, MAX_CONFIG_BYTES)
-        .map_err(|source| ReportError::Io { path: file.clone(), source })?;
+        .map_err(|source| ReportError::Read { path: file.clone(), source })?;
     RunConfig::default()
         .with_toml(&String::from_utf8_lossy(&bytes))
         .map_err(|error| ReportError::Config(file, error.to_string()))

@@ -200,16 +200,15 @@ fn csv(rows: &[Vec<String>]) -> String {
 pub(super) fn latex(settings: &[Setting]) -> String {
     let metrics: Vec<&Metric> =
         metrics_of(settings).into_iter().filter(|metric| metric.when == When::Epoch).collect();
-    let head: Vec<String> = metrics
-        .iter()
-        .map(|metric| match metric.unit {
-            Unit::Percent => format!("{} (\\%)", escaped(metric.title)),
-            _ => escaped(metric.title),
-        })
-        .collect();
+    let title = |metric: &&Metric| match metric.unit {
+        Unit::Percent => format!("{} (\\%)", escaped(metric.title)),
+        _ => escaped(metric.title),
+    };
+    let first = ["Setting", "Seeds"].map(String::from).into_iter();
+    let head: Vec<String> = first.chain(metrics.iter().map(title)).collect();
     let mut text = format!(
         "% Mean and standard deviation over seeds; needs \\usepackage{{booktabs}}.\n\\begin{{tabular}}{{lr{}}}\n\\toprule\n\
-         Setting & Seeds & {} \\\\\n\\midrule\n",
+         {} \\\\\n\\midrule\n",
         "r".repeat(metrics.len()),
         head.join(" & ")
     );

@@ -172,11 +172,22 @@ fn what_is_no_run_is_named() {
     fs::write(dir.path().join("new/metrics.jsonl"), "").unwrap();
     write_run(dir.path(), "later", &[], [0.5, 0.6]);
     fs::write(dir.path().join("later/config.toml"), "[sampler]\nspeed = 1\n").unwrap();
+    write_run(dir.path(), "odd", &[], [0.5, 0.6]);
+    fs::write(dir.path().join("odd/metrics.jsonl"), "step 1\nstep 2\n").unwrap();
+    fs::create_dir(dir.path().join("bare")).unwrap();
+    for name in ["checkpoint.safetensors", "metrics.jsonl"] {
+        fs::write(dir.path().join("bare").join(name), "x").unwrap();
+    }
     for (arguments, words) in [
         (vec!["nowhere"], "nowhere holds no training run: there is no such folder"),
         (vec!["first", "empty"], "empty holds no training run: it is empty"),
         (vec!["file"], "it is a file"),
         (vec!["new"], "new has no metrics yet"),
+        (vec!["odd"], "odd/metrics.jsonl holds no step that can be read"),
+        (
+            vec!["bare"],
+            "bare holds no training run: it has no config.toml; there is checkpoint.safetensors, metrics.jsonl",
+        ),
         (
             vec!["later"],
             "later/config.toml is not a configuration of this jempp: unknown key `sampler.speed`",
@@ -198,6 +209,66 @@ fn what_is_no_run_is_named() {
     succeeds(dir.path(), &["report", "first", "other/first", "--out", "out"]);
     let runs = file(dir.path(), "out/runs.csv");
     assert!(runs.contains("other/first,"), "{runs}");
+}
+
+#[test]
+fn a_run_without_a_step_is_left_out_and_named() {
+    let dir = tempfile::tempdir().unwrap();
+    for name in ["new", "first", "odd"] {
+        write_run(dir.path(), name, &[], [0.5, 0.6]);
+    }
+    fs::remove_file(dir.path().join("new/metrics.jsonl")).unwrap();
+    fs::write(dir.path().join("odd/metrics.jsonl"), "step 1\nstep 2\n").unwrap();
+    let names = ["--name", "A", "--name", "B", "--name", "C"];
+    let output = jempp(
+        dir.path(),
+        &[&["report", "new", "first", "odd", "--out", "out"][..], &names].concat(),
+    );
+    let said = text(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    let page = file(dir.path(), "out/report.html");
+    for words in [
+        "new has no metrics yet: its training has written no step; this run is left out.",
+        "odd/metrics.jsonl holds no step that can be read",
+    ] {
+        assert!(said.contains(&format!("note: {words}")) && page.contains(words), "{said}");
+    }
+    let runs = file(dir.path(), "out/runs.csv");
+    assert!(runs.lines().count() == 2 && runs.contains("\nB,"), "{runs}");
+}
+
+#[test]
+fn a_table_for_a_paper_is_whole_before_the_first_evaluation() {
+    let dir = tempfile::tempdir().unwrap();
+    write_run(dir.path(), "going", &[], [0.5, 0.6]);
+    let path = dir.path().join("going/metrics.jsonl");
+    let whole = fs::read_to_string(&path).unwrap();
+    let steps: Vec<&str> = whole.lines().filter(|line| line.contains("loss")).collect();
+    fs::write(&path, steps.join("\n") + "\n").unwrap();
+    succeeds(dir.path(), &["report", "going", "--out", "out"]);
+    let tex = file(dir.path(), "out/settings.tex");
+    assert!(tex.contains("\\begin{tabular}{lr}\n"), "{tex}");
+    assert!(tex.contains("\nSetting & Seeds \\\\\n"), "{tex}");
+    assert!(tex.contains("\ngoing & 1 \\\\\n"), "{tex}");
+}
+
+#[test]
+fn a_run_that_ended_early_is_at_its_end() {
+    let dir = tempfile::tempdir().unwrap();
+    for (name, patience) in [("ended", 1), ("going", 2)] {
+        let settings =
+            ["training.epochs=9".into(), format!("training.early_stop_epochs={patience}")];
+        write_run(dir.path(), name, &settings.each_ref().map(String::as_str), [0.9, 0.8]);
+        let path = dir.path().join(name).join("metrics.jsonl");
+        let metrics = fs::read_to_string(&path).unwrap();
+        fs::write(&path, metrics.replace("test_accuracy", "validation_accuracy")).unwrap();
+    }
+    let output = jempp(dir.path(), &["report", "ended", "going", "--out", "out"]);
+    let said = text(&output.stderr);
+    assert!(said.contains("note: Not at the end of training: going."), "{said}");
+    let page = file(dir.path(), "out/report.html");
+    assert_eq!(page.matches("2 of 9").count(), 2, "{page}");
+    assert_eq!(page.matches("2 of 9 (not at its end)").count(), 1, "{page}");
 }
 
 #[test]

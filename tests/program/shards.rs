@@ -264,16 +264,40 @@ fn parts_that_make_no_whole_are_refused() {
         fs::write(&file, kept).unwrap();
         error
     };
-    let error = change("part.bin", &|bytes| bytes[70] ^= 1);
-    assert!(error.contains("part.bin: it is damaged"), "{error}");
-    let error = change("frames.bin", &|bytes| bytes.truncate(9));
-    assert!(error.contains("frames.bin: it has 9 bytes"), "{error}");
-    let error = change("traces.csv", &|bytes| bytes.truncate(300));
-    assert!(error.contains("traces.csv: its rows are not those"), "{error}");
+    // A single bit, or a digit of a number.
+    let digit =
+        |bytes: &mut Vec<u8>| *bytes.iter_mut().rfind(|byte| **byte == b'1').unwrap() = b'2';
+    let damages: [(&str, &dyn Fn(&mut Vec<u8>)); 5] = [
+        ("part.bin", &|bytes| bytes[70] ^= 1),
+        ("frames.bin", &|bytes| bytes[9] ^= 1),
+        ("frames.bin", &|bytes| bytes.truncate(9)),
+        ("traces.csv", &digit),
+        ("traces.csv", &|bytes| bytes.truncate(300)),
+    ];
+    for (file, damage) in damages {
+        let error = change(file, damage);
+        assert!(error.contains(&format!("{file}: it is damaged")), "{error}");
+        assert!(error.contains("Make that part again"), "{error}");
+    }
     let error = change("made-by.json", &|bytes| {
         *bytes = text(bytes).replace("\"finished\": true", "\"finished\": false").into_bytes();
     });
     assert!(error.contains("b holds part 2/2, which is unfinished"), "{error}");
+    succeeds(path, &["merge", "merged", "a", "b", "--force"]);
+
+    // Parts of an earlier jempp have no checksums of their files, and are merged.
+    for part in ["a", "b"] {
+        let file = path.join(part).join("made-by.json");
+        let mut record: Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
+        let checksums = record["part"].as_object_mut().unwrap().remove("checksums").unwrap();
+        let names: Vec<&String> = checksums.as_object().unwrap().keys().collect();
+        assert_eq!(names, ["frames.bin", "traces.csv"]);
+        fs::write(&file, record.to_string()).unwrap();
+    }
+    let error = change("frames.bin", &|bytes| bytes.truncate(9));
+    assert!(error.contains("frames.bin: it has 9 bytes"), "{error}");
+    let error = change("traces.csv", &|bytes| bytes.truncate(300));
+    assert!(error.contains("traces.csv: its rows are not those"), "{error}");
     succeeds(path, &["merge", "merged", "a", "b", "--force"]);
 }
 

@@ -73,7 +73,9 @@ impl FramesOfPart {
         let (file, len) = files::open(&path).map_err(|error| PartsError::read(&path, error))?;
         let wanted = (num_values as u64).checked_mul(4 * num_frames as u64);
         if Some(len) != wanted {
-            let reason = format!("it has {len} bytes, which are not {num_frames} frames");
+            let reason = format!(
+                "it has {len} bytes, which are not {num_frames} frames. Make that part again"
+            );
             return Err(PartsError::read(&path, reason));
         }
         Ok(Self { file: BufReader::new(file), path, bytes: vec![0; 4 * num_values] })

@@ -83,9 +83,8 @@ pub(super) fn run(args: SampleArgs) -> anyhow::Result<()> {
     {
         complain!("{}: --judge FILE", weak_judge(accuracy));
     }
-    let part = args.shard.map(|shard| PartOf {
-        shard,
-        settings: settings_of(&args, &classes, &checkpoint.config, &start, test_images),
+    let part = args.shard.map(|shard| {
+        PartOf::new(shard, settings_of(&args, &classes, &checkpoint.config, &start, test_images))
     });
     let made_by = MadeBy::new(Job::Sample, command(), args.model.name(), sha256(&bytes), seed);
     let job = SampleJob {

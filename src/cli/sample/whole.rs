@@ -34,6 +34,7 @@ pub(super) fn merge(
 ) -> anyhow::Result<Merged> {
     let mut known = Vec::new();
     for part in parts {
+        part.check_files()?;
         known.push(part.numbers::<SamplePart>()?);
     }
     let Some(first) = known.first() else { unreachable!("a job has a part") };
@@ -163,7 +164,7 @@ impl Blocks<'_> {
         match is_right {
             true => Ok(()),
             false => {
-                let reason = "its rows are not those that were written";
+                let reason = "its rows are not those that were written. Make that part again";
                 Err(PartsError::read(&part.file(self.name), reason))
             }
         }

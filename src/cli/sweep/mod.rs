@@ -1,38 +1,48 @@
 //! The command `jempp sweep`: many training runs from one file, one after another, several at once, or one of them as a
 //! task of a queue.
 
+mod file;
 mod plan;
+mod record;
 
 use std::{
     fs::File,
+    io::{Read, Seek, SeekFrom},
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Child, Command, ExitStatus, Stdio},
     time::{Duration, Instant},
 };
 
 use anyhow::{Context, bail, ensure};
 use clap::Args;
 use indicatif::HumanDuration;
-use serde::{Deserialize, Serialize};
 
-use self::plan::{Plan, Run};
+use self::{
+    plan::{Plan, Run},
+    record::Record,
+};
+use super::progress;
 use crate::{
-    checkpoint, files,
+    checkpoint,
+    counts::{counted, grouped},
+    device,
+    files::{self, FolderLock},
     ranks::launch,
+    results_folder::some_of,
     say::{complain, say},
     signals,
 };
 
-/// The file of a run's settings and of how it ended, beside its folder.
-const RECORD: &str = "json";
 /// What a run printed, beside its folder.
 const LOG: &str = "log";
-/// The size limit of a record, in bytes.
-const MAX_RECORD_BYTES: u64 = 1 << 20;
+/// The last bytes of a log in which a run says how it ended.
+const MAX_LAST_BYTES: u64 = 1 << 16;
 /// The time between two looks at the runs.
 const PAUSE: Duration = Duration::from_millis(100);
 /// The largest number of runs at once.
 const MAX_JOBS: usize = 256;
+/// The number of failed runs that an error names.
+const MAX_NAMED: usize = 5;
 
 #[derive(Debug, Args)]
 pub(super) struct SweepArgs {
@@ -58,20 +68,6 @@ pub(super) struct SweepArgs {
     device: String,
 }
 
-/// How a run ended, and the settings that it had.
-#[derive(Debug, Serialize, Deserialize)]
-struct Record {
-    settings: Vec<(String, String)>,
-    seed: u64,
-    preset: String,
-    data: Option<PathBuf>,
-    /// Whether the run came to its end.
-    is_done: bool,
-    /// The last line that a run printed which failed.
-    failure: Option<String>,
-    secs: f64,
-}
-
 /// Where a run stands.
 #[derive(Debug, PartialEq)]
 enum Standing {
@@ -79,6 +75,8 @@ enum Standing {
     Begun,
     Done,
     Failed(String),
+    /// Another jempp, which is named, trains it now.
+    Elsewhere(String),
 }
 
 /// A run that is being done.
@@ -86,6 +84,8 @@ struct Job<'a> {
     run: &'a Run,
     child: Child,
     started: Instant,
+    /// The length of its log when it started.
+    log_begin: u64,
 }
 
 /// A sweep and its folder.
@@ -103,6 +103,7 @@ pub(super) fn run(args: &SweepArgs) -> anyhow::Result<()> {
     let out = args.out.clone().unwrap_or_else(|| Path::new("sweeps").join(stem));
     let sweep = Sweep { plan, out, device: args.device.clone() };
     let standings = sweep.standings()?;
+    sweep.check_folder()?;
     if args.list {
         for (index, (run, standing)) in sweep.plan.runs.iter().zip(&standings).enumerate() {
             let words = match standing {
@@ -110,6 +111,7 @@ pub(super) fn run(args: &SweepArgs) -> anyhow::Result<()> {
                 Standing::Begun => "begun, not at its end".into(),
                 Standing::Done => "done".into(),
                 Standing::Failed(reason) => format!("failed: {reason}"),
+                Standing::Elsewhere(holder) => format!("being trained by another jempp ({holder})"),
             };
             say!("{index}  {}  {words}", run.name);
         }
@@ -118,7 +120,7 @@ pub(super) fn run(args: &SweepArgs) -> anyhow::Result<()> {
     let is_due = |standing: &Standing| match standing {
         Standing::Done => false,
         Standing::Failed(_) => args.retry,
-        Standing::New | Standing::Begun => true,
+        Standing::New | Standing::Begun | Standing::Elsewhere(_) => true,
     };
     let chosen: Vec<&Run> = match args.task {
         Some(task) => {
@@ -136,13 +138,16 @@ pub(super) fn run(args: &SweepArgs) -> anyhow::Result<()> {
             all.filter(|(_, standing)| is_due(standing)).map(|(run, _)| run).collect()
         }
     };
+    if !chosen.is_empty() {
+        device::check_name(&args.device)?;
+    }
     files::create_dir(&sweep.out)
         .with_context(|| format!("cannot make the folder {}", sweep.out.display()))?;
     if let Err(error) = signals::stop_flag() {
         complain!("warning: Ctrl-C will not save before it stops the runs: {error}");
     }
     sweep.work(&chosen, args.jobs)?;
-    sweep.conclude()
+    sweep.conclude(args.task)
 }
 
 impl Sweep {
@@ -164,32 +169,44 @@ impl Sweep {
     }
 
     fn standing(&self, run: &Run) -> anyhow::Result<Standing> {
-        let path = self.beside(run, RECORD);
-        let has_begun = checkpoint::file_in(&self.folder(run)).is_file();
+        let (folder, path) = (self.folder(run), self.beside(run, Record::ENDING));
         if !files::exists(&path) {
             ensure!(
-                !files::exists(&self.folder(run)),
+                !files::exists(&folder),
                 "{} is there, but not from a sweep: move it, or choose another folder with --out",
-                self.folder(run).display()
+                folder.display()
             );
             return Ok(Standing::New);
         }
-        let name = path.display();
-        let bytes = files::read_at_most(&path, MAX_RECORD_BYTES)
-            .with_context(|| format!("cannot read {name}"))?;
-        let record: Record = serde_json::from_slice(&bytes)
-            .ok()
-            .with_context(|| format!("{name} is not a record of a sweep"))?;
-        let new = self.record(run);
-        let is_same = (&record.settings, record.seed, &record.preset, &record.data)
-            == (&new.settings, new.seed, &new.preset, &new.data);
-        ensure!(is_same, "{name} was made with other settings: choose another folder with --out");
+        let record = Record::read(&path)?;
+        ensure!(
+            record.is_of_same_run(&self.record(run)),
+            "{} was made with other settings: choose another folder with --out",
+            path.display()
+        );
+        if record.is_done {
+            return Ok(Standing::Done);
+        }
+        if let Some(holder) = FolderLock::holder(&folder) {
+            return Ok(Standing::Elsewhere(holder));
+        }
         Ok(match record.failure {
-            _ if record.is_done => Standing::Done,
             Some(reason) => Standing::Failed(reason),
-            None if has_begun => Standing::Begun,
+            None if checkpoint::file_in(&folder).is_file() => Standing::Begun,
             None => Standing::New,
         })
+    }
+
+    /// Checks that the sweep's folder is free, or is that of a sweep.
+    fn check_folder(&self) -> anyhow::Result<()> {
+        let out = self.out.display();
+        ensure!(!self.out.is_file(), "{out} is a file: choose a folder with --out");
+        ensure!(
+            !files::is_taken(&self.out) || Record::is_in(&self.out),
+            "{out} is not the folder of a sweep, and it holds {}: choose another folder with --out",
+            some_of(&files::names_in(&self.out))
+        );
+        Ok(())
     }
 
     /// The record of a run that has not ended.
@@ -206,13 +223,6 @@ impl Sweep {
         }
     }
 
-    fn write(&self, run: &Run, record: &Record) -> anyhow::Result<()> {
-        let path = self.beside(run, RECORD);
-        let text = serde_json::to_string_pretty(record)?;
-        files::write_atomically(&path, text.as_bytes())
-            .with_context(|| format!("cannot write {}", path.display()))
-    }
-
     /// Does runs, `jobs` at once. A request to stop is passed on to all of them, and each saves.
     fn work(&self, runs: &[&Run], jobs: usize) -> anyhow::Result<()> {
         let count = runs.len();
@@ -224,8 +234,11 @@ impl Sweep {
                 && !signals::is_requested()
                 && let Some((index, run)) = waiting.next()
             {
-                say!("[{}/{count}] {} begins", index + 1, run.name);
-                going.push(self.start(run)?);
+                // Another sweep of this folder may have come before this one.
+                if !self.is_left_to_another(run)? {
+                    say!("[{}/{count}] {} begins", index + 1, run.name);
+                    going.push(self.start(run)?);
+                }
             }
             if going.is_empty() {
                 return Ok(());
@@ -236,13 +249,25 @@ impl Sweep {
             let mut left = Vec::new();
             for mut job in going {
                 match job.child.try_wait().context("cannot wait for a run")? {
-                    Some(status) => self.end(&job, status.success())?,
+                    Some(status) => self.end(&job, status)?,
                     None => left.push(job),
                 }
             }
             going = left;
             std::thread::sleep(PAUSE);
         }
+    }
+
+    /// Whether another jempp trains a run, or has done it; if so, says it.
+    fn is_left_to_another(&self, run: &Run) -> anyhow::Result<bool> {
+        match self.standing(run)? {
+            Standing::Elsewhere(holder) => {
+                say!("{}: is being trained by another jempp ({holder}); left to it", run.name);
+            }
+            Standing::Done => say!("{}: was done by another jempp", run.name),
+            Standing::New | Standing::Begun | Standing::Failed(_) => return Ok(false),
+        }
+        Ok(true)
     }
 
     /// Starts a run, or resumes it.
@@ -260,9 +285,6 @@ impl Sweep {
         } else {
             // A run that ended before its first checkpoint has nothing to resume.
             if folder.is_dir() {
-                // Another process may have begun this run just now.
-                let lock = files::FolderLock::take(&folder);
-                drop(lock.with_context(|| format!("{} is in use", folder.display()))?);
                 std::fs::remove_dir_all(&folder)
                     .with_context(|| format!("cannot remove {}", folder.display()))?;
             }
@@ -276,63 +298,111 @@ impl Sweep {
             }
         }
         command.arg("--device").arg(&self.device);
+        // The record is written first, because it marks the folder as that of a sweep.
+        self.record(run).write(&self.beside(run, Record::ENDING))?;
         let path = self.beside(run, LOG);
-        let log = File::options().append(true).create(true).open(&path);
-        let log = log.with_context(|| format!("cannot write {}", path.display()))?;
-        let errors = log.try_clone().with_context(|| format!("cannot write {}", path.display()))?;
+        let log = || {
+            let log = File::options().append(true).create(true).open(&path)?;
+            Ok::<_, std::io::Error>((log.metadata()?.len(), log.try_clone()?, log))
+        };
+        let (log_begin, errors, log) =
+            log().with_context(|| format!("cannot write {}", path.display()))?;
         command.stdin(Stdio::null()).stdout(log).stderr(errors);
-        self.write(run, &self.record(run))?;
         let child = command.spawn().context("cannot start a run")?;
-        Ok(Job { run, child, started: Instant::now() })
+        Ok(Job { run, child, started: Instant::now(), log_begin })
     }
 
     /// Notes how a run ended.
-    fn end(&self, job: &Job, is_success: bool) -> anyhow::Result<()> {
+    fn end(&self, job: &Job, status: ExitStatus) -> anyhow::Result<()> {
         let (run, took) = (job.run, job.started.elapsed());
-        let was_stopped = signals::is_requested() && !is_success;
-        let mut record =
-            Record { secs: took.as_secs_f64(), is_done: is_success, ..self.record(run) };
-        if was_stopped {
-            say!("{}: stopped, to be continued", run.name);
-        } else if is_success {
+        let said = self.last_said(job);
+        // The run itself knows whether it came to its end.
+        let is_done =
+            status.success() && said.lines().any(|line| line.starts_with(progress::TRAINED));
+        if !is_done && self.is_left_to_another(run)? {
+            return Ok(());
+        }
+        let mut record = Record { secs: took.as_secs_f64(), is_done, ..self.record(run) };
+        if is_done {
             say!("{}: done in {}", run.name, HumanDuration(took));
+        } else if signals::is_requested() {
+            say!("{}: stopped, to be continued", run.name);
+        } else if status.success() {
+            say!("{}: ended before its last step; the same command continues it", run.name);
         } else {
-            let reason = self.last_line(run);
+            let error = said.lines().rev().find_map(|line| line.strip_prefix("error: "));
+            let reason = error.map_or_else(
+                || {
+                    let log = self.beside(run, LOG);
+                    format!("it ended without an error message ({status}); see {}", log.display())
+                },
+                str::to_string,
+            );
             complain!("{}: failed: {reason}", run.name);
             record.failure = Some(reason);
         }
-        self.write(run, &record)
+        record.write(&self.beside(run, Record::ENDING))
     }
 
-    /// The last line that a run printed.
-    fn last_line(&self, run: &Run) -> String {
-        let path = self.beside(run, LOG);
-        let text = std::fs::read(&path).unwrap_or_default();
-        let text = String::from_utf8_lossy(&text[text.len().saturating_sub(4096)..]).into_owned();
-        let last = text.lines().rev().find(|line| !line.trim().is_empty());
-        last.map_or_else(|| format!("it said nothing; see {}", path.display()), str::to_string)
+    /// The last lines that a run printed since it was started; none if its log cannot be read.
+    fn last_said(&self, job: &Job) -> String {
+        let read = || {
+            let (mut file, len) = files::open(&self.beside(job.run, LOG))?;
+            file.seek(SeekFrom::Start(job.log_begin.max(len.saturating_sub(MAX_LAST_BYTES))))?;
+            let mut bytes = Vec::new();
+            file.take(MAX_LAST_BYTES).read_to_end(&mut bytes)?;
+            Ok::<_, std::io::Error>(bytes)
+        };
+        String::from_utf8_lossy(&read().unwrap_or_default()).into_owned()
     }
 
-    /// Says where the sweep stands.
+    /// Says where the sweep stands, after all its runs or after one `task` of it.
     ///
     /// # Errors
     /// Runs failed.
-    fn conclude(&self) -> anyhow::Result<()> {
+    fn conclude(&self, task: Option<usize>) -> anyhow::Result<()> {
         let standings = self.standings()?;
         let count = |is: fn(&Standing) -> bool| standings.iter().filter(|one| is(one)).count();
-        let done = count(|one| *one == Standing::Done);
+        let (all, done) = (standings.len(), count(|one| *one == Standing::Done));
         let failed = count(|one| matches!(one, Standing::Failed(_)));
-        let left = standings.len() - done - failed;
-        say!("{done} of {} runs are done, in {}.", standings.len(), self.out.display());
+        let elsewhere = count(|one| matches!(one, Standing::Elsewhere(_)));
+        let are = |count| counted(count, "is", "are");
+        let verb = if all == 1 || done == 1 { "is" } else { "are" };
+        let (runs, out) = (counted(all, "run", "runs"), self.out.display());
+        say!("{} of {runs} {verb} done, in {out}.", grouped(done));
+        if elsewhere > 0 {
+            say!("{} being trained by another jempp.", are(elsewhere));
+        }
+        let unfinished = all - done - elsewhere;
+        if let Some(task) = task {
+            let name = &self.plan.runs[task].name;
+            match standings[task] {
+                Standing::Failed(_) => bail!("{name} failed; the same command does it again"),
+                Standing::New | Standing::Begun => {
+                    say!("{name} is not at its end: the same command continues it.");
+                    return Ok(());
+                }
+                Standing::Done => signals::work_is_done(),
+                Standing::Elsewhere(_) => {}
+            }
+            if unfinished > 0 {
+                let left = are(unfinished);
+                say!("{left} left to other tasks, or to the same command without --task.");
+            }
+            return Ok(());
+        }
+        let left = unfinished - failed;
         if left > 0 {
-            say!("{left} are left: the same command continues.");
+            say!("{} left: the same command continues.", are(left));
         }
         if failed > 0 {
             let names = self.plan.runs.iter().zip(&standings);
             let names = names.filter(|(_, one)| matches!(one, Standing::Failed(_)));
-            let names: Vec<&str> = names.map(|(run, _)| run.name.as_str()).take(5).collect();
+            let names: Vec<&str> =
+                names.map(|(run, _)| run.name.as_str()).take(MAX_NAMED).collect();
             let more = if failed > names.len() { ", …" } else { "" };
-            bail!("{failed} failed: {}{more}; --retry does them again", names.join(", "));
+            let them = if failed == 1 { "it" } else { "them" };
+            bail!("{failed} failed: {}{more}; --retry does {them} again", names.join(", "));
         }
         if left == 0 {
             signals::work_is_done();

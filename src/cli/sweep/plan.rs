@@ -1,14 +1,16 @@
-//! The plan of a sweep: its file, and the runs that it asks for.
+//! The plan of a sweep: the runs that its file asks for, each of them checked.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail, ensure};
-use serde::Deserialize;
 use toml::{Table, Value};
 
+use super::super::settings;
+use super::file::{SweepFile, is_of_file};
 use crate::{
     config::{AUTO, DatasetName, RunConfig},
-    files,
+    data, files,
+    training::TrainingError,
 };
 
 /// The size limit of a sweep's file, in bytes.
@@ -19,26 +21,8 @@ const MAX_RUNS: usize = 10_000;
 const MAX_NAME: usize = 100;
 /// The preset of runs that name none.
 const PRESET: &str = "fashion-quick";
-
-/// The content of a sweep's file.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct SweepFile {
-    preset: Option<String>,
-    data: Option<PathBuf>,
-    #[serde(default = "one_seed")]
-    seeds: Vec<u64>,
-    #[serde(default)]
-    set: Table,
-    #[serde(default)]
-    grid: Table,
-    #[serde(default)]
-    run: Vec<Table>,
-}
-
-fn one_seed() -> Vec<u64> {
-    vec![0]
-}
+/// The key that `data` sets.
+const DATA_DIR: &str = "data.dir";
 
 /// The runs of a sweep, in the order in which they start: all settings with the first seed, then with the next.
 #[derive(Debug, PartialEq)]
@@ -54,7 +38,7 @@ pub(super) struct Run {
     /// The name of its folder.
     pub(super) name: String,
     /// Its keys with their values, as `--set` takes them.
-    pub(super) settings: Vec<(String, String)>,
+    pub(super) settings: Settings,
     pub(super) seed: u64,
 }
 
@@ -62,7 +46,7 @@ pub(super) struct Run {
 type Settings = Vec<(String, String)>;
 
 impl Plan {
-    /// Reads a sweep's file and checks every run before the first one starts.
+    /// Reads a sweep's file and checks every run, as far as the files of the data need not be read.
     ///
     /// # Errors
     /// The file cannot be read, has unknown keys, asks for no run or for too many, or one of its runs is not valid.
@@ -77,27 +61,18 @@ impl Plan {
     }
 
     fn parse(text: &str) -> anyhow::Result<Self> {
-        let file: SweepFile = toml::from_str(text).map_err(|error| {
-            let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
-            let line = before.matches('\n').count() + 1;
-            let message = error.message().replace('`', "").replace('\n', " ");
-            anyhow::anyhow!(
-                "line {line}: {message}; a sweep has preset, data, seeds, [set], [grid] and [[run]]"
-            )
-        })?;
-        let variants = variants(&file)?;
-        ensure!(
-            !file.seeds.is_empty(),
-            "`seeds` is empty: give at least one, as in seeds = [0, 1]"
-        );
-        for (index, seed) in file.seeds.iter().enumerate() {
-            ensure!(!file.seeds[..index].contains(seed), "seed {seed} is there twice");
-        }
-        let count = variants.len() * file.seeds.len();
+        let SweepFile { preset, data, seeds, set, grid, run } = SweepFile::parse(text)?;
+        let (common, listed, axes) = (flat(set), listed(run)?, axes(grid)?);
+        check_keys(&common, &listed, &axes, data.is_some())?;
+        let variants = combined(listed, &axes)?;
+        ensure!(!seeds.is_empty(), "`seeds` is empty: give at least one, as in seeds = [0, 1]");
+        let count = variants.len() * seeds.len();
         ensure!(count <= MAX_RUNS, "{count} runs are too many: at most {MAX_RUNS}");
-        let common = flat(file.set)?;
+        for (index, seed) in seeds.iter().enumerate() {
+            ensure!(!seeds[..index].contains(seed), "seed {seed} is there twice");
+        }
         let mut runs = Vec::with_capacity(count);
-        for seed in &file.seeds {
+        for seed in &seeds {
             for (name, own) in &variants {
                 let settings = common.iter().filter(|(key, _)| own.iter().all(|(k, _)| k != key));
                 runs.push(Run {
@@ -110,70 +85,162 @@ impl Plan {
                 });
             }
         }
-        let plan =
-            Self { preset: file.preset.unwrap_or_else(|| PRESET.into()), data: file.data, runs };
+        let plan = Self { preset: preset.unwrap_or_else(|| PRESET.into()), data, runs };
         plan.check()?;
         Ok(plan)
     }
 
-    /// Checks the configuration of every run, and that no two have the same name.
+    /// Checks every run, and that no two have the same name.
     fn check(&self) -> anyhow::Result<()> {
         for (index, run) in self.runs.iter().enumerate() {
             if self.runs[..index].iter().any(|other| other.name == run.name) {
-                bail!("two runs are named {}: give each `name` of [[run]] once", run.name);
+                bail!(
+                    "two runs are named {}, as values in [grid] differ only in capitals and signs: list them as [[run]], each \
+                     with a name",
+                    run.name
+                );
             }
-            self.config(run).with_context(|| format!("run {}", run.name))?;
+            self.check_run(run).with_context(|| format!("run {}", run.name))?;
         }
         Ok(())
     }
 
-    /// The configuration of a run, as far as it does not depend on the data.
-    fn config(&self, run: &Run) -> anyhow::Result<RunConfig> {
+    /// Checks a run as its training will, except for what depends on files, or on the recipe that fits them.
+    fn check_run(&self, run: &Run) -> anyhow::Result<()> {
+        let keys = || run.settings.iter().map(|(key, _)| key.as_str());
         let mut config = RunConfig::default();
-        if self.data.is_some() {
+        if self.data.is_some() || keys().any(|key| key == DATA_DIR) {
             config.data.dataset = DatasetName::Custom;
         }
         let is_auto = self.preset == AUTO;
         if !is_auto {
             config = config.with_preset(&self.preset)?;
         }
-        for (key, value) in &run.settings {
-            ensure!(key != "seed", "`seed` belongs into `seeds`, a list, as in seeds = [0, 1]");
-            config = config.with_assignment(&format!("{key}={value}"))?;
+        let data = self.data.as_deref().map(settings::data_dir).transpose()?;
+        let own = run.settings.iter().map(|(key, value)| format!("{key}={value}"));
+        let seed = format!("seed={}", run.seed);
+        for assignment in
+            data.map(|(_, assignment)| assignment).into_iter().chain(own).chain([seed])
+        {
+            config = config.with_assignment(&assignment)?;
         }
-        if !is_auto {
-            config.validate()?;
+        match is_auto {
+            // The recipe chooses a batch that the data can fill, and keys that nothing has set.
+            true => config.data.batch_size = 1,
+            false => keys().try_for_each(|key| config.sampler.check_used(key))?,
         }
-        Ok(config)
+        config.validate()?;
+        // The words alone, because the advice to the error names options that a sweep does not have.
+        data::check(&config.data).map_err(|error| anyhow::anyhow!("{error}"))?;
+        let has_own_parts = config.data.dataset == DatasetName::Custom;
+        if config.training.early_stop_epochs > 0
+            && config.data.num_validation == 0
+            && !has_own_parts
+        {
+            bail!("{}", TrainingError::NoValidation);
+        }
+        Ok(())
     }
 }
 
-/// Every combination of the grid's values with each listed run: its name and its keys.
-fn variants(file: &SweepFile) -> anyhow::Result<Vec<(String, Settings)>> {
-    let mut listed = Vec::new();
-    for table in &file.run {
-        let mut table = table.clone();
+/// The listed runs with their names; one without a name if there are none.
+fn listed(tables: Vec<Table>) -> anyhow::Result<Vec<(String, Settings)>> {
+    let mut listed: Vec<(String, Settings)> = Vec::new();
+    for mut table in tables {
         let name = match table.remove("name") {
-            Some(Value::String(name)) if !name.trim().is_empty() => plain(&name),
-            _ => bail!("every [[run]] needs a name, as in name = \"no noise\""),
+            Some(Value::String(name)) => plain(&name),
+            _ => String::new(),
         };
-        listed.push((name, flat(table)?));
+        ensure!(
+            name.contains(char::is_alphanumeric),
+            "every [[run]] needs a name with a letter or a digit, as in name = \"no noise\""
+        );
+        ensure!(
+            listed.iter().all(|(other, _)| *other != name),
+            "two runs are named {name}: give each [[run]] a name of its own, which differs in more than capitals and signs"
+        );
+        listed.push((name, flat(table)));
     }
     if listed.is_empty() {
         listed.push((String::new(), Vec::new()));
     }
-    let mut axes = Vec::new();
-    for (key, values) in arrays(file.grid.clone(), "")? {
+    Ok(listed)
+}
+
+/// The keys of the grid, each with its values.
+fn axes(grid: Table) -> anyhow::Result<Vec<(String, Vec<String>)>> {
+    let axis = |(key, value): (String, Value)| {
+        let Value::Array(values) = value else {
+            bail!(
+                "`grid` needs a list of values for `{key}`, as in {key} = [1, 2]; one value belongs into [set]"
+            );
+        };
         ensure!(!values.is_empty(), "`grid` has no value for `{key}`");
-        axes.push((key, values));
+        ensure!(values.len() <= MAX_RUNS, "more than {MAX_RUNS} runs");
+        for (index, value) in values.iter().enumerate() {
+            ensure!(
+                !values[..index].iter().any(|other| is_same(other, value)),
+                "`grid` has {value} twice for `{key}`"
+            );
+        }
+        Ok((key, values.iter().map(ToString::to_string).collect()))
+    };
+    leaves(grid, "").into_iter().map(axis).collect()
+}
+
+/// Whether two values are the same for a run: 1 is 1.0.
+fn is_same(a: &Value, b: &Value) -> bool {
+    let number = |value: &Value| value.as_float().or(value.as_integer().map(|whole| whole as f64));
+    match (number(a), number(b)) {
+        (Some(a), Some(b)) => a == b,
+        _ => a == b,
     }
+}
+
+/// Checks that no key is given twice, and none in the wrong place. A listed run may replace what is set for all.
+fn check_keys(
+    common: &Settings,
+    listed: &[(String, Settings)],
+    axes: &[(String, Vec<String>)],
+    has_data: bool,
+) -> anyhow::Result<()> {
+    let in_common = common.iter().map(|(key, _)| (key, "[set]".to_string()));
+    let in_listed = listed
+        .iter()
+        .flat_map(|(name, own)| own.iter().map(move |(key, _)| (key, format!("[[run]] {name}"))));
+    for (key, place) in in_common.chain(in_listed) {
+        ensure!(
+            axes.iter().all(|(axis, _)| axis != key),
+            "`{key}` is in {place} and in [grid]: keep it in one of them"
+        );
+    }
+    let all = common.iter().chain(listed.iter().flat_map(|(_, own)| own)).map(|(key, _)| key);
+    for key in all.chain(axes.iter().map(|(key, _)| key)) {
+        ensure!(key != "seed", "`seed` belongs into `seeds`, a list, as in seeds = [0, 1]");
+        ensure!(
+            !is_of_file(key),
+            "`{key}` is below the first section, so it counts as a key of that section: put it at the top of the file"
+        );
+        ensure!(
+            !has_data || key != DATA_DIR,
+            "`data` and `{DATA_DIR}` both name the place of the data: keep one of them"
+        );
+    }
+    Ok(())
+}
+
+/// Every combination of the grid's values with each listed run: its name and its keys.
+fn combined(
+    listed: Vec<(String, Settings)>,
+    axes: &[(String, Vec<String>)],
+) -> anyhow::Result<Vec<(String, Settings)>> {
     let short = |key: &str| {
         let last = key.rsplit('.').next().unwrap_or(key).to_string();
         let is_shared = axes.iter().filter(|(other, _)| other.rsplit('.').next() == Some(&last));
         if is_shared.count() > 1 { key.to_string() } else { last }
     };
     let mut all = listed;
-    for (key, values) in &axes {
+    for (key, values) in axes {
         all = all
             .iter()
             .flat_map(|(name, settings)| {
@@ -230,20 +297,8 @@ fn leaves(table: Table, prefix: &str) -> Vec<(String, Value)> {
     values.collect()
 }
 
-fn flat(table: Table) -> anyhow::Result<Settings> {
-    Ok(leaves(table, "").into_iter().map(|(key, value)| (key, value.to_string())).collect())
-}
-
-fn arrays(table: Table, prefix: &str) -> anyhow::Result<Vec<(String, Vec<String>)>> {
-    let list = |(key, value): (String, Value)| match value {
-        Value::Array(values) => {
-            Ok((key, values.iter().map(ToString::to_string).collect::<Vec<_>>()))
-        }
-        _ => bail!(
-            "`grid` needs a list of values for `{key}`, as in {key} = [1, 2]; one value belongs into [set]"
-        ),
-    };
-    leaves(table, prefix).into_iter().map(list).collect()
+fn flat(table: Table) -> Settings {
+    leaves(table, "").into_iter().map(|(key, value)| (key, value.to_string())).collect()
 }
 
 #[cfg(test)]
@@ -286,7 +341,7 @@ mod tests {
     #[test]
     fn a_wrong_file_is_refused_in_words() {
         for (text, words) in [
-            ("seed = [1]", "seeds"),
+            ("seed = [1]", "did you mean `seeds`?"),
             ("[grid]\noptimizer.learning_rat = [1]", "did you mean `optimizer.learning_rate`"),
             ("[grid]\noptimizer.learning_rate = 1e-3", "a list of values"),
             ("[grid]\noptimizer.learning_rate = []", "no value"),
@@ -296,7 +351,45 @@ mod tests {
             ("seeds = []", "empty"),
             ("seeds = [1, 1]", "twice"),
             ("[[run]]\ntraining.epochs = 1", "needs a name"),
-            ("[[run]]\nname = \"a\"\n[[run]]\nname = \"A\"", "two runs are named"),
+            (
+                "[[run]]\nname = \"a\"\n[[run]]\nname = \"A\"",
+                "two runs are named a: give each [[run]]",
+            ),
+            ("[[run]]\nname = \"?!\"", "needs a name with a letter"),
+            (
+                "[grid]\noptimizer.learning_rate = [1e-3, 0.001]",
+                "`grid` has 0.001 twice for `optimizer.learning_rate`",
+            ),
+            ("[grid]\nobjective.p_x_weight = [1, 1.0]", "`grid` has 1.0 twice"),
+            ("[grid]\ndata.dir = [\"a b\", \"A-b\"]", "list them as [[run]]"),
+            (
+                "[set]\ntraining.epochs = 2\n[grid]\ntraining.epochs = [2, 3]",
+                "`training.epochs` is in [set] and in [grid]: keep it in one of them",
+            ),
+            (
+                "[grid]\ntraining.epochs = [2, 3]\n[[run]]\nname = \"A\"\ntraining.epochs = 2",
+                "`training.epochs` is in [[run]] a and in [grid]",
+            ),
+            ("data = \"x\"\n[set]\ndata.dir = \"y\"", "`data` and `data.dir` both name the place"),
+            (
+                "data = \"x\"\n[grid]\ndata.dir = [\"y\"]",
+                "`data` and `data.dir` both name the place",
+            ),
+            ("[set]\nseeds = [1]", "put it at the top of the file"),
+            (
+                "[set]\nsampler.kind = \"sgld\"\n[grid]\nsampler.inner_step_size = [1, 2]",
+                "`sampler.inner_step_size` is not used by the sampler sgld",
+            ),
+            (
+                "preset = \"toy-two-moons\"\n[set]\ndata.batch_size = 4000\ndata.num_points = 100",
+                "data.batch_size = 4000 is more than the 100 training images",
+            ),
+            ("[set]\ndata.batch_size = 5001", "the 5000 training images"),
+            (
+                "preset = \"toy-two-moons\"\n[set]\ntraining.early_stop_epochs = 2",
+                "training.early_stop_epochs needs images that are held out",
+            ),
+            ("preset = \"auto\"\n[set]\ntraining.max_chain_steps = 1", "training.max_chain_steps"),
             ("[grid]\nseed = [1, 2]", "seeds = [0, 1]"),
             ("seeds = [", "line 1"),
         ] {
