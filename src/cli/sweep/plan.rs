@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail, ensure};
 use toml::{Table, Value};
 
-use super::super::settings;
+use super::super::{settings, used};
 use super::file::{SweepFile, is_of_file};
 use crate::{
     config::{AUTO, DatasetName, RunConfig},
@@ -127,7 +127,7 @@ impl Plan {
         match is_auto {
             // The recipe chooses a batch that the data can fill, and keys that nothing has set.
             true => config.data.batch_size = 1,
-            false => keys().try_for_each(|key| config.sampler.check_used(key))?,
+            false => keys().try_for_each(|key| used::check(&config, key))?,
         }
         config.validate()?;
         // The words alone, because the advice to the error names options that a sweep does not have.
