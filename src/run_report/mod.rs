@@ -118,9 +118,11 @@ impl Report {
         let (mut runs, mut without_steps) = (Vec::new(), Vec::new());
         for (index, folder) in folders.iter().enumerate() {
             match Run::read(folder) {
-                Ok(run) => {
-                    let name = names.get(index).cloned().unwrap_or(run.name);
-                    runs.push(Run { name, ..run });
+                Ok(mut run) => {
+                    if let Some(name) = names.get(index) {
+                        run.name.clone_from(name);
+                    }
+                    runs.push(run);
                 }
                 Err(error @ (ReportError::NoMetrics(_) | ReportError::OddMetrics(_))) => {
                     without_steps.push(error);

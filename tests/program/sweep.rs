@@ -137,6 +137,8 @@ fn a_sweep_takes_a_new_folder_or_that_of_a_sweep() {
     let said = succeeds(dir.path(), &to("runs"));
     assert!(said.contains("1 of 1 run is done, in runs."), "{said}");
     assert!(fails(dir.path(), &to("runs/seed-0")).contains("is not the folder of a sweep"));
+    let said = fails(dir.path(), &["sweep", "rates.toml", "--out", "runs", "--task", "1"]);
+    assert!(said.contains("--task takes only 0"), "{said}");
     fs::write(dir.path().join("rates.toml"), one(1)).unwrap();
     succeeds(dir.path(), &to("runs"));
     assert!(dir.path().join("runs/seed-1/config.toml").exists());
