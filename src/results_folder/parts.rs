@@ -362,7 +362,7 @@ mod tests {
     fn a_finished_part_knows_its_files() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("one");
-        let out = Destination { path: path.clone(), replaces: false };
+        let out = Destination::at(&path, false);
         let folder = out.claim(part(1, 1, json!({}))).unwrap();
         for name in ["traces.csv", PART_FILE] {
             write_atomically(&folder.file(name), b"some rows").unwrap();

@@ -6,7 +6,7 @@ use anyhow::anyhow;
 use serde::de::DeserializeOwned;
 use toml::{Table, Value};
 
-use crate::config::{SECTIONS, nearest, shortened, syntax};
+use crate::config::{SECTIONS, meant, nearest, shortened, syntax};
 
 /// The longest key that an error repeats in full, in characters.
 const MAX_ECHO: usize = 80;
@@ -70,9 +70,9 @@ fn unknown(key: &str) -> anyhow::Error {
     if SECTIONS.iter().any(|(section, _)| *section == key) {
         return anyhow!("the keys of `{echo}` belong below [set], [grid] or [[run]]");
     }
+    let meant = meant(nearest(key, KEYS.iter().map(|(known, _)| *known)));
     anyhow!(
-        "unknown key `{echo}`; did you mean `{}`? A sweep has preset, data, seeds, [set], [grid] and [[run]]",
-        nearest(key, KEYS.iter().map(|(known, _)| *known))
+        "unknown key `{echo}`{meant} A sweep has preset, data, seeds, [set], [grid] and [[run]]"
     )
 }
 

@@ -124,10 +124,11 @@ pub(super) fn run(args: &SweepArgs) -> anyhow::Result<()> {
     };
     let chosen: Vec<&Run> = match args.task {
         Some(task) => {
-            let run = sweep.plan.runs.get(task).with_context(|| match sweep.plan.runs.len() - 1 {
-                0 => "--task takes only 0, as this sweep has one run".to_string(),
-                last => format!("--task takes 0 to {last} for this sweep"),
-            })?;
+            let run =
+                sweep.plan.runs.get(task).with_context(|| match sweep.plan.runs.len() - 1 {
+                    0 => "--task takes only 0, as this sweep has one run".to_string(),
+                    last => format!("--task takes 0 to {last} for this sweep"),
+                })?;
             if standings[task] == Standing::Done {
                 say!("{} is done.", run.name);
                 return Ok(());
