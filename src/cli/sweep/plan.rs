@@ -384,7 +384,7 @@ mod tests {
                 "preset = \"toy-two-moons\"\n[set]\ndata.batch_size = 4000\ndata.num_points = 100",
                 "data.batch_size = 4000 is more than the 100 training images",
             ),
-            ("[set]\ndata.batch_size = 5001", "the 5000 training images"),
+            ("[set]\ndata.num_train = 5001", "the 5000 training images"),
             (
                 "preset = \"toy-two-moons\"\n[set]\ntraining.early_stop_epochs = 2",
                 "training.early_stop_epochs needs images that are held out",
