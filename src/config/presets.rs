@@ -51,15 +51,12 @@ const SHOWCASE_MNIST: &str = "
 ";
 
 // With few axes, most of the variance of a colour image is in the residual. As white noise it was speckle that chains did
-// not remove: they start as blurred images instead, and take longer steps. At this learning rate, steps of 0.5 lose the chains
-// once the energy is steep enough (docs/showcase.md).
+// not remove: they start as blurred images instead, and take longer steps.
 const SHOWCASE_CIFAR10: &str = "
     data = { dataset = 'cifar10', crop_padding = 4, horizontal_flip = true }
     model = { arch = 'cnn-base' }
     class_centers = { max_components = 16, residual_scale = 0.1 }
-    sampler = { inner_step_size = 0.3 }
-    objective = { p_x_weight = 0.1 }
-    optimizer = { learning_rate = 2e-3 }
+    sampler = { inner_step_size = 0.5 }
     training = { epochs = 20 }
 ";
 
@@ -200,7 +197,7 @@ const ALL: &[Preset] = &[
     },
     Preset {
         name: "cifar10-laptop",
-        about: "JEM++ on CIFAR-10 (needs its files, or a folder of its pictures), about 80 minutes on two CPU cores",
+        about: "JEM++ on CIFAR-10 (needs its files, or a folder of its pictures), about an hour on two CPU cores",
         layers: &[SHOWCASE, SHOWCASE_CIFAR10],
     },
     Preset {
@@ -216,14 +213,7 @@ const ALL: &[Preset] = &[
     Preset {
         name: "cifar10-judge",
         about: "The classifier in whose features samples of CIFAR-10 are measured",
-        layers: &[
-            SHOWCASE,
-            SHOWCASE_CIFAR10,
-            CLASSIFIER,
-            JUDGE,
-            "optimizer.learning_rate = 1e-3
-             training.epochs = 20",
-        ],
+        layers: &[SHOWCASE, SHOWCASE_CIFAR10, CLASSIFIER, JUDGE, "training.epochs = 20"],
     },
     DRAWN,
     Preset {
