@@ -99,13 +99,13 @@ impl RunFolder {
         }
     }
 
-    /// Checks that a new run on the data at `data` may use the folder: it is free, and not in the folder of the data.
+    /// Checks that a new run may use the folder: it is free, and not in the user's own data at `data`.
     ///
     /// # Errors
     /// It may not.
-    pub(crate) fn check_new(path: &Path, data: &str) -> Result<(), RunFolderError> {
+    pub(crate) fn check_new(path: &Path, data: &Path) -> Result<(), RunFolderError> {
         Self::check_free(path)?;
-        Ok(files::check_outside(path, Path::new(data))?)
+        Ok(files::check_outside(path, data)?)
     }
 
     /// Creates the folder of a new run.

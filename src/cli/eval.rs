@@ -1,6 +1,6 @@
 //! The command `jempp eval`: measures a model.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{bail, ensure};
 use clap::{Args, builder::PossibleValuesParser};
@@ -227,9 +227,7 @@ pub(super) fn run(args: EvalArgs) -> anyhow::Result<()> {
     let data: Vec<_> = data.into_iter().collect();
     checkpoint.config = settings::apply(checkpoint.config, &data, &args.assignments)?;
     args.check_used(&checkpoint.config)?;
-    for read in
-        args.ood.iter().map(PathBuf::as_path).chain([Path::new(&checkpoint.config.data.dir)])
-    {
+    for read in args.ood.iter().map(PathBuf::as_path).chain([checkpoint.config.data.own_path()]) {
         out.check_outside(read)?;
     }
     let fid = args.fid.as_deref().map(FidWeights::read).transpose()?;

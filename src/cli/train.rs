@@ -246,7 +246,7 @@ fn start_auto(
         reading.data.batch_size = 1;
         reading.validate()?;
         if !ranks.follows() {
-            RunFolder::check_new(out, &reading.data.dir)?;
+            RunFolder::check_new(out, reading.data.own_path())?;
         }
         Ok(reading)
     };

@@ -19,6 +19,8 @@ mod used;
 mod view;
 mod words;
 
+use std::path::Path;
+
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
@@ -330,6 +332,15 @@ impl DataConfig {
     /// The same data set with all of its training items, none held out or left out.
     pub(crate) fn whole(&self) -> Self {
         Self { num_validation: 0, num_train: 0, batch_size: 1, ..self.clone() }
+    }
+
+    /// The path of the user's own data set, in which whatever is written becomes data; empty for all others, which are read
+    /// by the names of their files.
+    pub(crate) fn own_path(&self) -> &Path {
+        match self.dataset {
+            DatasetName::Custom => Path::new(&self.dir),
+            _ => Path::new(""),
+        }
     }
 }
 

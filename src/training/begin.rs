@@ -34,7 +34,7 @@ impl Training {
     ) -> Result<Self, TrainingError> {
         let prepared = async {
             config.validate()?;
-            RunFolder::check_new(out, &config.data.dir)?;
+            RunFolder::check_new(out, config.data.own_path())?;
             data::prepare(&config.data).await?;
             data::load(&config.data, config.seed).map_err(TrainingError::from)
         };
@@ -55,7 +55,7 @@ impl Training {
     ) -> Result<Self, TrainingError> {
         let ranks = &device.ranks;
         let checked = config.validate().map_err(TrainingError::from);
-        let checked = checked.and_then(|()| Ok(RunFolder::check_new(out, &config.data.dir)?));
+        let checked = checked.and_then(|()| Ok(RunFolder::check_new(out, config.data.own_path())?));
         ranks.agree(checked.and_then(|()| check_early_stop(&config, &splits)))?;
         settle(&mut config, &splits);
         check_same_start(ranks, &config, &splits)?;
@@ -117,12 +117,14 @@ impl Training {
             Ok::<_, TrainingError>(bytes)
         })?;
         let Some((folder, checkpoint)) = opened else { return Err(RankError::Gone.into()) };
-        let prepared = ranks.agree(Prepared::of(checkpoint, change).await)?;
-        let Prepared { before, checkpoint, splits } = prepared;
-        let dir = &checkpoint.config.data.dir;
-        if *dir != before.data.dir {
-            files::check_outside(path, Path::new(dir)).map_err(RunFolderError::from)?;
-        }
+        let prepared = Prepared::of(checkpoint, change).await.and_then(|prepared| {
+            let data = &prepared.checkpoint.config.data;
+            if data.dir != prepared.before.data.dir {
+                files::check_outside(path, data.own_path()).map_err(RunFolderError::from)?;
+            }
+            Ok(prepared)
+        });
+        let Prepared { before, checkpoint, splits } = ranks.agree(prepared)?;
         check_same_start(ranks, &checkpoint.config, &splits)?;
         let config = checkpoint.config.clone();
         let mut description = RunDescription::of(&config, &splits);

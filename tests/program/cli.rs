@@ -442,7 +442,7 @@ fn bad_sampling_requests_are_explained() {
         arguments.extend(more);
         fails(dir.path(), &arguments)
     };
-    assert!(sample(&["--class", "9"]).contains("the model has classes 0 to 1"));
+    assert!(sample(&["--class", "9"]).contains("by number 0 to 1"));
     assert!(sample(&["--start", "mars"]).contains("none of class-centers, uniform, data, buffer"));
     fs::write(dir.path().join("x.png"), b"no picture").unwrap();
     assert!(sample(&["--start", "x.png"]).contains("cannot start from a picture"));

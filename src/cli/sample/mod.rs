@@ -52,7 +52,7 @@ pub(super) fn run(args: SampleArgs) -> anyhow::Result<()> {
     args.check_used(&start, &checkpoint.config.sampler)?;
     let classes = args.classes(&checkpoint.class_names)?;
     if args.reads_data() {
-        out.check_outside(Path::new(&checkpoint.config.data.dir))?;
+        out.check_outside(checkpoint.config.data.own_path())?;
     }
     let judge = args.judge.as_deref().map(Checkpoint::load).transpose()?;
     let device = args.tune.open(&args.device, Tuning::On)?;

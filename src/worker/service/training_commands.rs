@@ -104,7 +104,7 @@ impl Service<'_> {
             return Ok(Training::start(config, folder, &self.device, &mut |_| {}).await?);
         }
         config.validate()?;
-        RunFolder::check_new(folder, &config.data.dir).map_err(TrainingError::from)?;
+        RunFolder::check_new(folder, config.data.own_path()).map_err(TrainingError::from)?;
         let splits = self.own_data.load(&config.data, config.seed)?;
         // In a browser, a run has no folder.
         let kept = cfg!(not(target_arch = "wasm32"))

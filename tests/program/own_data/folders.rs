@@ -382,15 +382,17 @@ fn a_run_keeps_its_choices_and_its_test_images() {
     }
     let accuracy = |out: &str| {
         let eval = ["eval", "accuracy", "--checkpoint", "run", "--out", out, "--device", "cpu"];
-        succeeds(dir.path(), &eval)
+        text(&jempp(dir.path(), &eval).stderr)
     };
     let changed = "the test part is not the one of the training run";
     assert!(!accuracy("before").contains(changed));
     // A picture of another size and colour that is added later does not change the model's inputs.
     save(&picture([250, 0, 0], 5, 5, 0), &set.join("a/new.png"), ImageFormat::Png);
-    let said =
-        succeeds(dir.path(), &["train", "--resume", "run", "--epochs", "2", "--device", "cpu"]);
+    let resumed =
+        jempp(dir.path(), &["train", "--resume", "run", "--epochs", "2", "--device", "cpu"]);
+    let said = text(&resumed.stdout);
     assert!(said.contains("images of 9×12"), "{said}");
+    let said = text(&resumed.stderr);
     assert!(said.contains("the data is not the one that this run began with"), "{said}");
     // The model may have learned from what is now tested.
     assert!(accuracy("after").contains(changed));
