@@ -111,8 +111,8 @@ fn nothing_is_written_into_the_data() {
         "data set --out set/new/../a/sheet.png",
         "train --device cpu --data set --out set/run",
         "train --device cpu --data set --preset fashion-quick --out set/run",
-        "sample --device cpu --model mnist --start data --data set --out set/samples",
-        "eval accuracy --device cpu --model mnist --data set --out set/eval",
+        "sample --device cpu --model mnist --start data --data set --out set/samples --set data.dataset=custom",
+        "eval accuracy --device cpu --model mnist --data set --out set/eval --set data.dataset=custom",
         "eval ood --device cpu --model mnist --ood set --out set/eval",
     ] {
         let said = fails(dir.path(), &line.split(' ').collect::<Vec<_>>());
@@ -120,7 +120,8 @@ fn nothing_is_written_into_the_data() {
         assert!(said.contains("outside that folder. The option is --out"), "{line}: {said}");
     }
     // Where the data is the working folder, so is the default folder.
-    let said = fails(&set, &["eval", "accuracy", "--model", "mnist", "--data", "."]);
+    let own = ["eval", "accuracy", "--model", "mnist", "--set", "data.dataset=custom"];
+    let said = fails(&set, &[&own[..], &["--data", "."]].concat());
     assert!(said.contains("runs/eval lies in the data folder ."), "{said}");
     assert_eq!(picture(), before);
     let count = |folder: &std::path::Path| fs::read_dir(folder).unwrap().count();
