@@ -1,8 +1,8 @@
 //! Printing of messages for people: safe for any terminal, and never an error.
 //!
 //! A reader may exit (`| head`, a closed terminal), and the disk of a log may be full. A run must continue, so a line
-//! that cannot be written is dropped; [`lost`] tells whether one was. Names may come from untrusted files, so characters that control a terminal are
-//! escaped.
+//! that cannot be written is dropped; [`lost`] tells whether one was. Names may come from untrusted files, so characters
+//! that control a terminal are escaped.
 
 use std::{
     fmt::Write as _,

@@ -3,7 +3,8 @@ import sizes from './sizes.js';
 
 /**
  * Restores a checkpoint from its planes: all upper bytes of its half floats, then all lower ones, to compress better. If the
- * top byte of the header's length is 1, the axes of class centres are multiples k of 1/256, stored as 2k, or -2k - 1 below 0.
+ * top byte of the header's length is 1, the axes of class centres are multiples k of 1/256. Each k is stored as its difference d
+ * from a guess from the pixels before it, as 2d, or -2d - 1 below 0.
  */
 function joined(planes) {
   const begin = 8 + new DataView(planes.buffer).getUint32(0, true);
@@ -17,13 +18,22 @@ function joined(planes) {
   bytes[7] = 0;
   const header = JSON.parse(new TextDecoder().decode(planes.subarray(8, begin)));
   const [from, to] = header['class_centers.factor'].data_offsets;
+  const [, height, width] = JSON.parse(header.__metadata__.run).input_shape;
   const view = new DataView(bytes.buffer, begin);
-  for (let at = from; at < to; at += 2) {
-    const [stored, sign] = [view.getUint16(at, true), view.getUint8(at) & 1];
-    const size = (stored + 1) >> 1;
+  const steps = new Int16Array((to - from) / 2);
+  for (let index = 0; index < steps.length; index += 1) {
+    const [at, column, row] = [from + 2 * index, index % width, Math.floor(index / width) % height];
+    const left = column && steps[index - 1];
+    const above = row && steps[index - width];
+    const corner = column && row && steps[index - width - 1];
+    const guess = Math.max(Math.min(left, above), Math.min(Math.max(left, above), left + above - corner));
+    const stored = view.getUint16(at, true);
+    const step = guess + ((stored >> 1) ^ -(stored & 1));
+    steps[index] = step;
     // k/256 as a half float: the exponent of 1/256 is 7, and ten bits follow the first one.
+    const size = Math.abs(step);
     const exponent = 31 - Math.clz32(size);
-    view.setUint16(at, size && (sign << 15) | ((exponent + 7) << 10) | ((size << (10 - exponent)) & 1023), true);
+    view.setUint16(at, size && ((step < 0) << 15) | ((exponent + 7) << 10) | ((size << (10 - exponent)) & 1023), true);
   }
   return bytes;
 }

@@ -198,7 +198,13 @@ pub(crate) fn write_new(path: &Path, bytes: &[u8]) -> Result<()> {
     let mut file = begin(path)?;
     file.as_file_mut().write_all(bytes)?;
     file.as_file().sync_all()?;
-    file.persist_noclobber(path).map_err(|error| error.error)?;
+    if let Err(refused) = file.persist_noclobber(path) {
+        // Some file systems cannot do this in one step.
+        if refused.error.kind() == ErrorKind::AlreadyExists || exists(path) {
+            return Err(ErrorKind::AlreadyExists.into());
+        }
+        refused.file.persist(path).map_err(|error| error.error)?;
+    }
     sync_folder_of(path);
     Ok(())
 }

@@ -267,7 +267,8 @@ fn parts_that_make_no_whole_are_refused() {
     // A single bit, or a digit of a number.
     let digit =
         |bytes: &mut Vec<u8>| *bytes.iter_mut().rfind(|byte| **byte == b'1').unwrap() = b'2';
-    let damages: [(&str, &dyn Fn(&mut Vec<u8>)); 5] = [
+    type Damage<'a> = &'a dyn Fn(&mut Vec<u8>);
+    let damages: [(&str, Damage<'_>); 5] = [
         ("part.bin", &|bytes| bytes[70] ^= 1),
         ("frames.bin", &|bytes| bytes[9] ^= 1),
         ("frames.bin", &|bytes| bytes.truncate(9)),
