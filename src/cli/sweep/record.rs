@@ -41,7 +41,7 @@ impl Record {
             .with_context(|| format!("{name} is not a record of a sweep"))
     }
 
-    /// Writes the record.
+    /// Writes the record to `path`; a file there is replaced once the new one is whole.
     ///
     /// # Errors
     /// The file cannot be written.
