@@ -41,7 +41,7 @@ pub const BUNDLED_MODELS: &[BundledModel] = &[
     BundledModel {
         name: "cifar10-jpeg",
         title: "CIFAR-10 JPEG (JEM++)",
-        preset: "cifar10-laptop",
+        preset: "cifar10-showcase",
         file: "cifar10-jpeg.safetensors",
     },
     BundledModel {

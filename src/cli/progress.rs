@@ -182,7 +182,7 @@ fn tested(test: Option<&Accuracy>) -> String {
             100.0 * test.accuracy,
             100.0 * test.calibration_error
         ),
-        None => "no test images".into(),
+        None => "no test items".into(),
     }
 }
 
@@ -283,6 +283,6 @@ mod tests {
 
     #[test]
     fn nothing_is_told_of_images_that_are_not_there() {
-        assert_eq!(tested(None), "no test images");
+        assert_eq!(tested(None), "no test items");
     }
 }
