@@ -281,7 +281,13 @@ impl Header {
                 }
                 number => Err(number.to_string()),
             },
-            Kind::Bytes => Ok(String::from_utf8_lossy(element).trim_end_matches('\0').to_string()),
+            Kind::Bytes => match std::str::from_utf8(element) {
+                Ok(text) => Ok(text.trim_end_matches('\0').to_string()),
+                Err(_) => {
+                    Err("not in UTF-8 (numpy.char.decode(y, ENCODING) makes texts of such bytes)"
+                        .into())
+                }
+            },
             Kind::Unicode => {
                 let characters = element.chunks_exact(4).map(|c| {
                     let bytes = [c[0], c[1], c[2], c[3]];
@@ -289,9 +295,11 @@ impl Header {
                         true => u32::from_be_bytes(bytes),
                         false => u32::from_le_bytes(bytes),
                     };
-                    char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER)
+                    char::from_u32(code)
+                        .ok_or_else(|| format!("a text with {code:#x}, which is no character"))
                 });
-                Ok(characters.collect::<String>().trim_end_matches('\0').to_string())
+                let text: String = characters.collect::<Result<_, _>>()?;
+                Ok(text.trim_end_matches('\0').to_string())
             }
         }
     }
@@ -378,6 +386,10 @@ mod tests {
         }
         let said = read_labels(&file("|u1", "(2, 2)", &[0, 1, 1, 0])).unwrap_err();
         assert!(said.contains("argmax"), "{said}");
+        let said = read_labels(&file("|S2", "(2,)", b"abM\xfc")).unwrap_err();
+        assert!(said.starts_with("label 1 is not in UTF-8 (numpy.char.decode"), "{said}");
+        let said = read_labels(&file("<U1", "(1,)", &0xdcfcu32.to_le_bytes())).unwrap_err();
+        assert!(said.contains("label 0 is a text with 0xdcfc, which is no character"), "{said}");
     }
 
     #[test]

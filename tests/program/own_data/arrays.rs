@@ -249,6 +249,7 @@ fn arrays_that_cannot_be_used_are_refused_with_what_would_do() {
         (good(), npy("|O", &[4], &[0; 32]), "never unpickled"),
         (good(), npy("<f4", &[4], &floats([0.0, 1.0, 0.5, 1.0])), "label 2 is 0.5"),
         (good(), npy("|u1", &[4, 3], &[0; 12]), "argmax"),
+        (good(), npy("|S2", &[4], b"M\xfcM\xf6M\xfcM\xf6"), "y.npy: label 0 is not in UTF-8"),
         (npy("|u1", &[4, 25], &bytes(4, 25)), labels(4), "x.reshape"),
         (
             npy("<f4", &[4, 3], &floats((0..12).map(|at| at as f32 / 2.0 - 3.0))),
