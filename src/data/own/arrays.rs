@@ -242,8 +242,8 @@ fn gather(parts: [Option<Arrays>; 3], config: &DataConfig) -> Result<Gathered, R
     let parts = parts.map(|part| {
         part.map(|(items, labels)| (items, all.by_ref().take(labels.len()).collect::<Vec<u32>>()))
     });
-    let is_points = parts.iter().flatten().all(|(items, _)| matches!(items.shape[..], [_, 2]));
-    match is_points {
+    let are_points = |(items, _): &(Numbers, _)| matches!(items.values, Elements::Points(_));
+    match parts.iter().flatten().all(are_points) {
         true => gather_points(parts, class_names, config),
         false => gather_images(parts, class_names, config),
     }
@@ -257,14 +257,9 @@ fn gather_points(
     config: &DataConfig,
 ) -> Result<Gathered, Reason> {
     let parts = parts.map(|part| {
-        part.map(|(items, labels)| {
-            let values = match items.values {
-                Elements::Bytes(bytes) => bytes.into_iter().map(f64::from).collect(),
-                Elements::Integers(values) | Elements::Floats(values) => {
-                    values.into_iter().map(f64::from).collect::<Vec<f64>>()
-                }
-            };
-            (values, labels)
+        part.and_then(|(items, labels)| match items.values {
+            Elements::Points(points) => Some((points, labels)),
+            _ => None,
         })
     });
     points::gather(parts, class_names, config)

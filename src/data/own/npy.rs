@@ -37,6 +37,8 @@ pub(super) enum Values {
     /// Integers of another size, or truth values.
     Integers(Vec<f32>),
     Floats(Vec<f32>),
+    /// The coordinates of points: numbers of any type in the shape (N, 2). Times and places on a map need all digits.
+    Points(Vec<f64>),
 }
 
 /// The type of the elements.
@@ -74,14 +76,17 @@ pub(super) fn numbers(input: &mut dyn Read, len: u64) -> Result<Numbers, Reason>
     header.check_length(count, len)?;
     let values = match (header.kind, header.size) {
         (Kind::Unicode | Kind::Bytes, _) => return Err("it holds texts, not numbers".into()),
+        _ if matches!(header.shape[..], [_, 2]) => {
+            Values::Points(header.elements(input, count, |value| value)?)
+        }
         (Kind::Unsigned, 1) => {
             let mut bytes = reserved(count)?;
             let result = Read::take(&mut *input, count as u64).read_to_end(&mut bytes);
             check_read(result.map(|_| bytes.len()), count)?;
             Values::Bytes(bytes)
         }
-        (Kind::Float, _) => Values::Floats(header.elements(input, count)?),
-        _ => Values::Integers(header.elements(input, count)?),
+        (Kind::Float, _) => Values::Floats(header.elements(input, count, |value| value as f32)?),
+        _ => Values::Integers(header.elements(input, count, |value| value as f32)?),
     };
     check_end(input)?;
     Ok(Numbers { shape: header.shape, values })
@@ -230,14 +235,19 @@ impl Header {
         }
     }
 
-    fn elements(&self, input: &mut dyn Read, count: usize) -> Result<Vec<f32>, Reason> {
+    fn elements<T>(
+        &self,
+        input: &mut dyn Read,
+        count: usize,
+        kept: fn(f64) -> T,
+    ) -> Result<Vec<T>, Reason> {
         let mut values = reserved(count)?;
         let mut left = count * self.size;
         let mut chunk = vec![0; CHUNK.min(left)];
         while left > 0 {
             let part = &mut chunk[..CHUNK.min(left)];
             input.read_exact(part).map_err(|error| format!("it is truncated: {error}"))?;
-            values.extend(part.chunks_exact(self.size).map(|element| self.number(element) as f32));
+            values.extend(part.chunks_exact(self.size).map(|element| kept(self.number(element))));
             left -= part.len();
         }
         Ok(values)
@@ -356,7 +366,7 @@ mod tests {
         let one = |descr: &str, data: &[u8]| match read_numbers(&file(descr, "(1,)", data)) {
             Ok(Numbers { values: Values::Bytes(bytes), .. }) => f32::from(bytes[0]),
             Ok(Numbers { values: Values::Integers(v) | Values::Floats(v), .. }) => v[0],
-            Err(error) => panic!("{descr}: {error}"),
+            other => panic!("{descr}: {other:?}"),
         };
         assert_eq!(one("|u1", &[200]), 200.0);
         assert_eq!(one("|i1", &[0xfe]), -2.0);
@@ -367,6 +377,16 @@ mod tests {
         assert_eq!(one("<f2", &[0, 0x3c]), 1.0);
         assert_eq!(one("<f4", &1.5f32.to_le_bytes()), 1.5);
         assert_eq!(one(">f8", &(-1.5f64).to_be_bytes()), -1.5);
+    }
+
+    #[test]
+    fn points_keep_all_digits() {
+        let points = [1.7e9 + 0.25, -5e14 - 1.0];
+        let bytes: Vec<u8> = points.into_iter().flat_map(f64::to_le_bytes).collect();
+        let found = read_numbers(&file("<f8", "(1, 2)", &bytes)).unwrap();
+        assert_eq!(found.values, Values::Points(points.to_vec()));
+        let found = read_numbers(&file("|u1", "(1, 2)", &[3, 200])).unwrap();
+        assert_eq!(found.values, Values::Points(vec![3.0, 200.0]));
     }
 
     #[test]

@@ -132,6 +132,21 @@ fn the_range_of_floats_is_told_and_said() {
     );
 }
 
+/// Times in seconds and places on a map are large numbers that differ in their last digits.
+#[test]
+fn points_of_large_numbers_keep_their_differences() {
+    let dir = tempfile::tempdir().unwrap();
+    let (path, table) = (dir.path().join("set.npz"), dir.path().join("set.csv"));
+    let point = |item: usize| [1.7e9 + 5.0 * item as f64, 1e9 + 2.5 * (item % 3) as f64];
+    let x: Vec<u8> = (0..12).flat_map(point).flat_map(f64::to_le_bytes).collect();
+    npz(&path, &[("x", npy("<f8", &[12, 2], &x)), ("y", labels(12))]);
+    let lines = (0..12).map(|item| format!("{},{},{}\n", point(item)[0], point(item)[1], item % 2));
+    fs::write(&table, lines.collect::<String>()).unwrap();
+    let [array, table] = [load(&path), load(&table)];
+    assert_eq!(array.train.gather(0..10), table.train.gather(0..10));
+    assert_eq!(array.warnings().len(), 1, "few of each class: {:?}", array.warnings());
+}
+
 #[test]
 fn a_single_array_has_its_labels_beside_it() {
     let dir = tempfile::tempdir().unwrap();
