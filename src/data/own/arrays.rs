@@ -281,7 +281,11 @@ fn gather_images(
             "its parts have images of shape {shape:?} and {other:?} (C, H, W); all need the same"
         ));
     }
+    check_settings(shape, config)?;
     let values = [0, 1, 2].map(|at| parts[at].as_ref().map(|(items, _)| &items.values));
+    let count = parts.iter().flatten().map(|(_, labels)| labels.len()).sum();
+    let are_bytes = values.iter().flatten().all(|values| matches!(values, Elements::Bytes(_)));
+    check_total(count, shape, are_bytes)?;
     let range = Range::of(values, PART_NAMES)?;
     let mut items: [Option<Items>; 3] = [const { None }; 3];
     for (at, part) in parts.into_iter().enumerate() {
@@ -290,12 +294,6 @@ fn gather_images(
         let values = if is_last { channels_first(values, shape) } else { values };
         items[at] = Some(Items::numbered(values, labels));
     }
-    let total: usize =
-        items.iter().flatten().map(|items| items.len() * shape.iter().product::<usize>()).sum();
-    if total as u64 > MAX_TOTAL_BYTES {
-        return Err(format!("its images take more than {} MiB", MAX_TOTAL_BYTES >> 20));
-    }
-    check_settings(shape, config)?;
     let settings = DataConfig {
         size: ImageSize::Fixed([shape[1], shape[2]]),
         color: if shape[0] == 1 { ImageColor::Gray } else { ImageColor::Rgb },
@@ -306,22 +304,36 @@ fn gather_images(
     (gathered.validation, gathered.test) = (validation, test);
     gathered.choices.push(range.in_words());
     gathered.warnings.extend(range.warning());
-    let count = gathered.train.len()
-        + [&gathered.validation, &gathered.test]
-            .into_iter()
-            .flatten()
-            .map(Items::len)
-            .sum::<usize>();
     gathered.sizes.push(([shape[1], shape[2]], count));
     Ok(gathered)
 }
 
-/// Checks that the settings ask for the images as they are: arrays are never scaled.
+/// Checks the bytes of all images together, as they are kept: numbers other than bytes take four each.
 ///
 /// # Errors
-/// The size or the colour of the settings is another.
+/// They are more than are read.
+fn check_total(count: usize, shape: [usize; 3], are_bytes: bool) -> Result<(), Reason> {
+    let size = if are_bytes { 1 } else { 4 };
+    let total = size * count as u64 * shape.iter().product::<usize>() as u64;
+    let advice = if are_bytes { "" } else { "; bytes from 0 to 255 take a quarter (numpy.uint8)" };
+    match total > MAX_TOTAL_BYTES {
+        true => Err(format!(
+            "its images take {} MiB in memory, and at most {} MiB are read{advice}",
+            total >> 20,
+            MAX_TOTAL_BYTES >> 20
+        )),
+        false => Ok(()),
+    }
+}
+
+/// Checks that images can be used as they are, and that the settings ask for that: arrays are never scaled.
+///
+/// # Errors
+/// The images are too small or too large, or the size or the colour of the settings is another.
 pub(super) fn check_settings([c, h, w]: [usize; 3], config: &DataConfig) -> Result<(), Reason> {
-    let own = ImageSize::Fixed([h, w]);
+    let Some(own) = ImageSize::of([h, w]) else {
+        return Err(format!("its images are {h}x{w}; images have sides of 4 to 256 pixels"));
+    };
     if config.size != ImageSize::Auto && config.size != own {
         return Err(format!(
             "its images are {own} and data.size is {}; only pictures in folders are scaled, so set data.size = auto",
@@ -347,23 +359,17 @@ pub(super) fn check_settings([c, h, w]: [usize; 3], config: &DataConfig) -> Resu
 /// The shape (C, H, W) of images in an array, and whether the channels are last in it.
 fn image_shape(shape: &[usize]) -> Result<([usize; 3], bool), Reason> {
     let is_channels = |c: usize| c == 1 || c == 3;
-    let found = match *shape {
-        [_, h, w] => ([1, h, w], false),
-        [_, c, h, w] if is_channels(c) && !is_channels(w) => ([c, h, w], false),
-        [_, h, w, c] if is_channels(c) && !is_channels(h) => ([c, h, w], true),
+    match *shape {
+        [_, h, w] => Ok(([1, h, w], false)),
+        [_, c, h, w] if is_channels(c) && !is_channels(w) => Ok(([c, h, w], false)),
+        [_, h, w, c] if is_channels(c) && !is_channels(h) => Ok(([c, h, w], true)),
         [_, _, _, 4] | [_, 4, _, _] => {
-            return Err(format!("x has shape {shape:?}, with four channels; save x without alpha"));
+            Err(format!("x has shape {shape:?}, with four channels; save x without alpha"))
         }
-        _ => {
-            return Err(format!(
-                "x has shape {shape:?}; images are (N, H, W), (N, H, W, C) or (N, C, H, W) with one or three channels C, \
-                 and points are (N, 2). Save x.reshape(…)"
-            ));
-        }
-    };
-    match found.0[1..].iter().all(|side| (4..=256).contains(side)) {
-        true => Ok(found),
-        false => Err(format!("x has shape {shape:?}; images have sides of 4 to 256 pixels")),
+        _ => Err(format!(
+            "x has shape {shape:?}; images are (N, H, W), (N, H, W, C) or (N, C, H, W) with one or three channels C, and \
+             points are (N, 2). Save x.reshape(…)"
+        )),
     }
 }
 
@@ -387,5 +393,24 @@ pub(super) fn planes<T: Copy>(values: &mut [T], [c, h, w]: [usize; 3]) {
         for (at, value) in last.into_iter().enumerate() {
             image[at % c * h * w + at / c] = value;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_other_than_bytes_take_four_bytes_each() {
+        let count = (MAX_TOTAL_BYTES >> 16) as usize;
+        let said = |count, are_bytes| check_total(count, [1, 256, 256], are_bytes).err();
+        assert_eq!(said(count, true), None);
+        assert_eq!(said(count / 4, false), None);
+        assert!(!said(count + 1, true).unwrap().contains("uint8"));
+        assert_eq!(
+            said(count / 2, false).unwrap(),
+            "its images take 8192 MiB in memory, and at most 4096 MiB are read; bytes from 0 to 255 take a quarter \
+             (numpy.uint8)"
+        );
     }
 }

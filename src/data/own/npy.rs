@@ -9,12 +9,13 @@ use std::io::Read;
 use half::f16;
 
 use super::{MAX_ITEMS, Reason};
+use crate::counts::counted;
 
 const MAGIC: &[u8] = b"\x93NUMPY";
 /// Limit on the bytes of a header; numpy itself has a lower one.
 const MAX_HEADER: usize = 1 << 16;
-/// Limit on the bytes of the elements of one array.
-pub(super) const MAX_BYTES: u64 = 2 << 30;
+/// Limit on the bytes of the elements of one array, in its file and as they are kept in memory.
+const MAX_BYTES: u64 = 2 << 30;
 /// Limit on the dimensions of an array.
 const MAX_DIMS: usize = 8;
 /// The number of bytes that are converted at a time, a multiple of the size of every number.
@@ -68,7 +69,7 @@ struct Header {
 /// The bytes are no array of numbers, are truncated, or are more than the limit.
 pub(super) fn numbers(input: &mut dyn Read, len: u64) -> Result<Numbers, Reason> {
     let header = Header::read(input)?;
-    let count = header.count()?;
+    let count = header.count(header.kept_size())?;
     let num_items = header.shape.first().copied().unwrap_or(0);
     if num_items > MAX_ITEMS {
         return Err(format!("it holds {num_items} items; at most {MAX_ITEMS} are read"));
@@ -76,9 +77,7 @@ pub(super) fn numbers(input: &mut dyn Read, len: u64) -> Result<Numbers, Reason>
     header.check_length(count, len)?;
     let values = match (header.kind, header.size) {
         (Kind::Unicode | Kind::Bytes, _) => return Err("it holds texts, not numbers".into()),
-        _ if matches!(header.shape[..], [_, 2]) => {
-            Values::Points(header.elements(input, count, |value| value)?)
-        }
+        _ if header.is_of_points() => Values::Points(header.elements(input, count, |value| value)?),
         (Kind::Unsigned, 1) => {
             let mut bytes = reserved(count)?;
             let result = Read::take(&mut *input, count as u64).read_to_end(&mut bytes);
@@ -98,7 +97,7 @@ pub(super) fn numbers(input: &mut dyn Read, len: u64) -> Result<Numbers, Reason>
 /// As [`numbers`]; also, the array has more than one dimension of more than 1, or a label is not a whole number.
 pub(super) fn labels(input: &mut dyn Read, len: u64) -> Result<Vec<String>, Reason> {
     let header = Header::read(input)?;
-    let count = header.count()?;
+    let count = header.count(header.size)?;
     if header.shape.iter().filter(|&&dim| dim != 1).count() > 1 {
         return Err(format!(
             "labels have shape {:?}, not [N]; for one-hot labels save y.argmax(1)",
@@ -208,17 +207,32 @@ impl Header {
         Ok(Self { kind, size, is_big_endian: order == '>', shape })
     }
 
-    /// The number of elements.
-    fn count(&self) -> Result<usize, Reason> {
+    fn is_of_points(&self) -> bool {
+        matches!(self.shape[..], [_, 2])
+    }
+
+    /// The bytes that a number takes in memory.
+    fn kept_size(&self) -> usize {
+        match (self.kind, self.size) {
+            _ if self.is_of_points() => size_of::<f64>(),
+            (Kind::Unsigned, 1) => 1,
+            _ => size_of::<f32>(),
+        }
+    }
+
+    /// The number of elements, each of which takes `kept_size` bytes in memory.
+    fn count(&self, kept_size: usize) -> Result<usize, Reason> {
         let count = self.shape.iter().try_fold(1usize, |product, &dim| product.checked_mul(dim));
+        let size = self.size.max(kept_size);
         let fits = |&count: &usize| {
-            (count as u64).checked_mul(self.size as u64).is_some_and(|bytes| bytes <= MAX_BYTES)
+            (count as u64).checked_mul(size as u64).is_some_and(|bytes| bytes <= MAX_BYTES)
         };
         count.filter(fits).ok_or_else(|| {
             format!(
-                "its shape {:?} takes more than the {} MiB that are read",
+                "its shape {:?} takes more than the {} MiB that are read, with {} for each value",
                 self.shape,
-                MAX_BYTES >> 20
+                MAX_BYTES >> 20,
+                counted(size, "byte", "bytes")
             )
         })
     }
@@ -418,7 +432,12 @@ mod tests {
         assert!(said(&file("|u1", "(3,)", &[1, 2])).contains("is truncated"));
         assert!(said(&file("|u1", "(1,)", &[1, 2])).contains("more bytes follow"));
         assert!(said(&file("<f4", "(999, 999, 99)", &[1])).contains("it holds at most"));
-        assert!(said(&file("<f8", "(99999, 99999, 99999)", &[1])).contains("MiB that are read"));
+        let large = said(&file("<f8", "(99999, 99999, 99999)", &[1]));
+        assert!(large.contains("2048 MiB that are read, with 8 bytes for each value"), "{large}");
+        // Truth values take a byte each in the file, and four in memory.
+        let large = said(&file("|b1", "(9999, 300, 300)", &[1]));
+        assert!(large.contains("2048 MiB that are read, with 4 bytes for each value"), "{large}");
+        assert!(said(&file("|u1", "(9999, 300, 300)", &[1])).contains("it holds at most"));
         assert!(said(&file("|O", "(1,)", &[1])).contains("never unpickled"));
         let columns = String::from_utf8(file("|u1", "(1,)", &[])).unwrap_or_default();
         assert!(columns.is_empty(), "the magic number is not text");

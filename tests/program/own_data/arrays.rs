@@ -284,7 +284,12 @@ fn arrays_that_cannot_be_used_are_refused_with_what_would_do() {
             "x.npy: it is truncated: 75 of 100 bytes are there",
         ),
         (npy("|u1", &[4000, 5000, 5000], &[]), labels(4), "MiB that are read"),
-        (npy("|u1", &[4, 2, 2], &bytes(4, 4)), labels(4), "sides of 4 to 256 pixels"),
+        (npy("|b1", &[9999, 300, 300], &[]), labels(4), "MiB that are read, with 4 bytes for each"),
+        (
+            npy("|u1", &[4, 2, 9], &bytes(4, 18)),
+            labels(4),
+            "its images are 2x9; images have sides of 4 to 256 pixels",
+        ),
     ] {
         npz(&path, &[("x", x), ("y", y)]);
         let said = refused(&path);
@@ -334,9 +339,19 @@ fn idx_files_of_any_size_have_names_from_a_file() {
         let head = [0, 0, 8, (dims.len() / 4) as u8];
         fs::write(dir.path().join(name), [&head[..], &dims, bytes].concat()).unwrap();
     };
-    write("train-images-idx3-ubyte", &[24, 20, 30], &bytes(24, 600));
     let label: Vec<u8> = (0..24).map(|item| item % 12).collect();
     write("train-labels-idx1-ubyte", &[24], &label);
+    for (height, width) in [(3, 5), (4, 300), (2, 2)] {
+        write(
+            "train-images-idx3-ubyte",
+            &[24, height, width],
+            &bytes(24, (height * width) as usize),
+        );
+        let said = refused(dir.path());
+        let what = format!("its images are {height}x{width}; images have sides of 4 to 256 pixels");
+        assert!(said.contains(&what), "{said}");
+    }
+    write("train-images-idx3-ubyte", &[24, 20, 30], &bytes(24, 600));
     let found = load(dir.path());
     assert_eq!((found.train.shape, found.train.num_classes()), ([1, 20, 30], 12));
     assert!(found.describe().contains("(IDX files)"), "{}", found.describe());
