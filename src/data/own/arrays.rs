@@ -8,7 +8,7 @@ use std::{
 use zip::ZipArchive;
 
 use super::{
-    MAX_ITEMS, MAX_TOTAL_BYTES, Reason,
+    MAX_ITEMS, MAX_TOTAL_BYTES, Reason, archive,
     bytes::Bytes,
     items::{Gathered, Items, classes_of, some_of},
     named::{Files, NamedFile},
@@ -118,11 +118,10 @@ impl Roles {
 /// # Errors
 /// The archive is damaged or lacks an array, or the arrays do not fit together.
 pub(super) fn read_npz(file: &NamedFile, config: &DataConfig) -> Result<Gathered, Reason> {
-    let (file, _) = file.open().map_err(|error| error.to_string())?;
-    let damaged = |error: zip::result::ZipError| format!("the archive is damaged: {error}");
-    let archive = ZipArchive::new(file).map_err(damaged)?;
+    let (bytes, len) = file.open().map_err(|error| error.to_string())?;
+    let archive = archive::open(bytes, len)?;
     let names = archive.file_names().map(|name| name.map(Cow::into_owned));
-    let names: Vec<String> = names.collect::<Result<_, _>>().map_err(damaged)?;
+    let names: Vec<String> = names.collect::<Result<_, _>>().map_err(archive::damaged)?;
     let roles = Roles::of(&names, "")?;
     if roles.parts[0].iter().all(Option::is_none) {
         return Err(format!(

@@ -4,7 +4,7 @@ use std::{fs, io::Write, path::Path};
 
 use zip::{ZipWriter, write::SimpleFileOptions};
 
-use super::{counts, load, load_with, refused};
+use super::{counts, load, load_with, refused, renamed};
 
 /// An array in numpy's format.
 fn npy(descr: &str, shape: &[usize], data: &[u8]) -> Vec<u8> {
@@ -303,6 +303,9 @@ fn arrays_that_cannot_be_used_are_refused_with_what_would_do() {
     assert!(refused(&path).contains("x.npy has no labels beside it"));
     npz(&path, &[("x", good()), ("images", good()), ("y", labels(4))]);
     assert!(refused(&path).contains("x.npy and images.npy are both the training part"));
+    npz(&path, &[("x", good()), ("z", good()), ("y", labels(4))]);
+    fs::write(&path, renamed(fs::read(&path).unwrap(), b"z.npy", b"x.npy")).unwrap();
+    assert!(refused(&path).contains("two of its files have the name x.npy"));
     let whole = fs::read(&path).unwrap();
     fs::write(&path, &whole[..whole.len() - 30]).unwrap();
     assert!(refused(&path).contains("the archive is damaged"));

@@ -342,8 +342,9 @@ fn pictures_of_16_bits_that_use_fewer_are_warned_of() {
     let dir = tempfile::tempdir().unwrap();
     fs::create_dir(dir.path().join("a")).unwrap();
     let warned = |factor: u16| {
-        for item in 0..6 {
-            let level = |x, y| image::Luma([(64 * item + 8 * y as u16 + x as u16) * factor]);
+        for item in 0..6u16 {
+            let level =
+                |x: u32, y: u32| image::Luma([(64 * item + 8 * y as u16 + x as u16) * factor]);
             let picture = DynamicImage::ImageLuma16(image::ImageBuffer::from_fn(8, 8, level));
             picture.save(dir.path().join(format!("a/{item}.png"))).unwrap();
         }
