@@ -10,7 +10,7 @@ use zip::ZipArchive;
 use super::{
     MAX_ITEMS, MAX_TOTAL_BYTES, Reason, archive,
     bytes::Bytes,
-    items::{Gathered, Items, classes_of, some_of},
+    items::{Classes, Gathered, Items, classes_of, some_of},
     named::{Files, NamedFile},
     npy::{self, Numbers, Values as Elements},
     points,
@@ -236,16 +236,18 @@ fn gather(parts: [Option<Arrays>; 3], config: &DataConfig) -> Result<Gathered, R
     }
     let all: Vec<&str> =
         parts.iter().flatten().flat_map(|(_, labels)| labels.iter().map(String::as_str)).collect();
-    let (class_names, all) = classes_of(&all)?;
-    let mut all = all.into_iter();
+    let Classes { names, of_labels, choice } = classes_of(&all)?;
+    let mut all = of_labels.into_iter();
     let parts = parts.map(|part| {
         part.map(|(items, labels)| (items, all.by_ref().take(labels.len()).collect::<Vec<u32>>()))
     });
     let are_points = |(items, _): &(Numbers, _)| matches!(items.values, Elements::Points(_));
-    match parts.iter().flatten().all(are_points) {
-        true => gather_points(parts, class_names, config),
-        false => gather_images(parts, class_names, config),
-    }
+    let mut gathered = match parts.iter().flatten().all(are_points) {
+        true => gather_points(parts, names, config),
+        false => gather_images(parts, names, config),
+    }?;
+    gathered.choices.extend(choice);
+    Ok(gathered)
 }
 
 type Labelled = [Option<(Numbers, Vec<u32>)>; 3];

@@ -132,6 +132,22 @@ fn the_range_of_floats_is_told_and_said() {
     );
 }
 
+#[test]
+fn labels_that_differ_only_in_how_accents_are_stored_are_one_class() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("set.npz");
+    let names: Vec<u8> = ["e\u{301}", "\u{e9}\0", "e\0"]
+        .into_iter()
+        .flat_map(str::chars)
+        .flat_map(|letter| (letter as u32).to_le_bytes())
+        .collect();
+    npz(&path, &[("x", npy("|u1", &[3, 5, 5], &bytes(3, 25))), ("y", npy("<U2", &[3], &names))]);
+    let found = load(&path);
+    assert_eq!(found.train.class_names, ["e", "\u{e9}"]);
+    let said = found.describe();
+    assert!(said.contains("how accents are stored are one class (\u{e9})"), "{said}");
+}
+
 /// Times in seconds and places on a map are large numbers that differ in their last digits.
 #[test]
 fn points_of_large_numbers_keep_their_differences() {
