@@ -37,7 +37,8 @@ impl ImageSize {
         }
     }
 
-    fn of(size: [usize; 2]) -> Option<Self> {
+    /// This height and width, if images may have them.
+    pub(crate) fn of(size: [usize; 2]) -> Option<Self> {
         size.iter().all(|side| SIDES.contains(side)).then_some(Self::Fixed(size))
     }
 }

@@ -69,8 +69,17 @@ pub(crate) fn is_gray(bytes: &[u8], path: &Path) -> Result<bool, PictureError> {
     Ok(laid_on_ground(picture).pixels().all(|Rgb([r, g, b])| r == g && g == b))
 }
 
+/// The pixels of a picture at one size, and what is only in its file.
+pub(crate) struct Fitted {
+    pub(crate) picture: RgbImage,
+    /// Whether the file has transparent pixels.
+    pub(crate) is_clear: bool,
+    /// The largest value in a file of 16 bits a value; `None` for other files.
+    pub(crate) largest_of_16_bits: Option<u16>,
+}
+
 /// The pixels of a picture at `size` = (height, width): scaled, on the ground of [`super::item_of`], with the rotation of
-/// a camera applied; and whether the picture has transparent pixels. If its shape differs, its centre is cut out. With `keeps_whole`, it is padded instead with the mean
+/// a camera applied. If its shape differs, its centre is cut out. With `keeps_whole`, it is padded instead with the mean
 /// colour of its border.
 ///
 /// # Errors
@@ -80,9 +89,10 @@ pub(crate) fn fitted(
     path: &Path,
     size: [usize; 2],
     keeps_whole: bool,
-) -> Result<(RgbImage, bool), PictureError> {
+) -> Result<Fitted, PictureError> {
     let (picture, orientation) = decode(bytes, path)?;
     let is_clear = picture.color().has_alpha() && !is_opaque(&picture);
+    let largest_of_16_bits = largest_of_16_bits(&picture);
     // The picture is rotated after scaling, because the small picture takes less work.
     let [height, width] = match is_turned(orientation) {
         true => [size[1], size[0]],
@@ -95,7 +105,7 @@ pub(crate) fn fitted(
         _ if keeps_whole => padded(&picture, width, height),
         _ => cropped(&picture, width, height),
     };
-    Ok((turned(fitted, orientation), is_clear))
+    Ok(Fitted { picture: turned(fitted, orientation), is_clear, largest_of_16_bits })
 }
 
 /// Whether no pixel of a picture is transparent.
@@ -104,6 +114,19 @@ fn is_opaque(picture: &DynamicImage) -> bool {
         DynamicImage::ImageRgba8(pixels) => pixels.pixels().all(|pixel| pixel.0[3] == u8::MAX),
         DynamicImage::ImageLumaA8(pixels) => pixels.pixels().all(|pixel| pixel.0[1] == u8::MAX),
         other => other.to_rgba8().pixels().all(|pixel| pixel.0[3] == u8::MAX),
+    }
+}
+
+/// The largest value of a picture of 16 bits a value, whatever its transparency; `None` for other pictures.
+fn largest_of_16_bits(picture: &DynamicImage) -> Option<u16> {
+    match picture {
+        DynamicImage::ImageLuma16(pixels) => pixels.pixels().map(|pixel| pixel.0[0]).max(),
+        DynamicImage::ImageLumaA16(pixels) => pixels.pixels().map(|pixel| pixel.0[0]).max(),
+        DynamicImage::ImageRgb16(pixels) => pixels.pixels().flat_map(|pixel| pixel.0).max(),
+        DynamicImage::ImageRgba16(pixels) => {
+            pixels.pixels().flat_map(|pixel| pixel.0.into_iter().take(3)).max()
+        }
+        _ => None,
     }
 }
 

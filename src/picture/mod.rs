@@ -18,7 +18,7 @@ use image::{
 use crate::files::write_atomically;
 
 pub use animation::gif_of;
-pub(crate) use fitted::{Header, fitted, header, is_gray};
+pub(crate) use fitted::{Fitted, Header, fitted, header, is_gray};
 #[cfg(not(target_arch = "wasm32"))]
 pub(crate) use read::is_picture;
 pub use read::item_of;

@@ -158,22 +158,24 @@ pub(in crate::data) fn read_images(path: &Path) -> Result<(usize, [usize; 3], Ve
 fn parse_images(input: Input) -> Result<(usize, [usize; 3], Vec<u8>), DataError> {
     let path = input.path.clone();
     let (dims, _, bytes) = parse(input, IMAGES, &[3, 4], &[BYTES])?;
+    let wrong = |found| Err(DataError::Format { path, expected: IMAGES, found });
+    // The stated size of absent images does not matter.
+    if dims[0] > 0 && dims.contains(&0) {
+        return wrong(format!("its shape {dims:?} holds nothing"));
+    }
     match dims[..] {
         [count, h, w] => Ok((count, [1, h, w], bytes)),
         [count, c @ (1 | 3), h, w] if !matches!(w, 1 | 3) => Ok((count, [c, h, w], bytes)),
         [count, h, w, c @ (1 | 3)] if !matches!(h, 1 | 3) => {
-            let planes = bytes.chunks(h * w * c).flat_map(|image| {
+            let size = bytes.len().checked_div(count).unwrap_or(1);
+            let planes = bytes.chunks(size).flat_map(|image| {
                 (0..c).flat_map(move |k| image.iter().skip(k).step_by(c).copied())
             });
             Ok((count, [c, h, w], planes.collect()))
         }
-        _ => Err(DataError::Format {
-            path,
-            expected: IMAGES,
-            found: format!(
-                "its shape {dims:?} is neither (N, C, H, W) nor (N, H, W, C) of one or three channels C"
-            ),
-        }),
+        _ => wrong(format!(
+            "its shape {dims:?} is neither (N, C, H, W) nor (N, H, W, C) of one or three channels C"
+        )),
     }
 }
 

@@ -24,21 +24,33 @@ const MAX_GROWTH: u64 = 200;
 /// The number of bytes at the end of an archive that hold its closing records.
 const END_BYTES: u64 = (1 << 16) + 128;
 
-/// Lists the files of a zip archive with `len` bytes. Left out and told are: entries whose names lead out of the archive,
-/// links, encrypted entries, and those packed in a way that is not read.
+/// Opens a zip archive with `len` bytes.
 ///
 /// # Errors
-/// The archive is damaged, holds too much, or holds two files of one name.
-pub(super) fn list(bytes: Bytes, len: u64) -> Result<Files, Reason> {
-    let damaged = |error: zip::result::ZipError| format!("the archive is damaged: {error}");
-    check_count(bytes.clone(), len)
-        .map_err(|error| format!("the archive is damaged: {error}"))??;
+/// The archive is damaged, holds too many files, or holds two files of one name.
+pub(super) fn open(bytes: Bytes, len: u64) -> Result<ZipArchive<Bytes>, Reason> {
+    check_count(bytes.clone(), len).map_err(damaged)??;
     let archive = ZipArchive::new(bytes.clone()).map_err(damaged)?;
     if archive.has_duplicate_names()
         && let Some(name) = double(bytes, archive.central_directory_start())
     {
         return Err(same_name(&name));
     }
+    Ok(archive)
+}
+
+/// Why an archive with this error is refused.
+pub(super) fn damaged(error: impl std::fmt::Display) -> Reason {
+    format!("the archive is damaged: {error}")
+}
+
+/// Lists the files of a zip archive with `len` bytes. Left out and told are: entries whose names lead out of the archive,
+/// links, encrypted entries, and those packed in a way that is not read.
+///
+/// # Errors
+/// As [`open`]; also, the archive holds too much.
+pub(super) fn list(bytes: Bytes, len: u64) -> Result<Files, Reason> {
+    let archive = open(bytes, len)?;
     let foreign = archive.file_names_raw().filter(|name| std::str::from_utf8(name).is_err());
     let num_foreign = foreign.count();
     let archive = Arc::new(Archive(archive));

@@ -8,9 +8,9 @@ use std::{
 use zip::ZipArchive;
 
 use super::{
-    MAX_ITEMS, MAX_TOTAL_BYTES, Reason,
+    MAX_ITEMS, MAX_TOTAL_BYTES, Reason, archive,
     bytes::Bytes,
-    items::{Gathered, Items, classes_of, some_of},
+    items::{Classes, Gathered, Items, classes_of, some_of},
     named::{Files, NamedFile},
     npy::{self, Numbers, Values as Elements},
     points,
@@ -118,11 +118,10 @@ impl Roles {
 /// # Errors
 /// The archive is damaged or lacks an array, or the arrays do not fit together.
 pub(super) fn read_npz(file: &NamedFile, config: &DataConfig) -> Result<Gathered, Reason> {
-    let (file, _) = file.open().map_err(|error| error.to_string())?;
-    let damaged = |error: zip::result::ZipError| format!("the archive is damaged: {error}");
-    let archive = ZipArchive::new(file).map_err(damaged)?;
+    let (bytes, len) = file.open().map_err(|error| error.to_string())?;
+    let archive = archive::open(bytes, len)?;
     let names = archive.file_names().map(|name| name.map(Cow::into_owned));
-    let names: Vec<String> = names.collect::<Result<_, _>>().map_err(damaged)?;
+    let names: Vec<String> = names.collect::<Result<_, _>>().map_err(archive::damaged)?;
     let roles = Roles::of(&names, "")?;
     if roles.parts[0].iter().all(Option::is_none) {
         return Err(format!(
@@ -237,16 +236,18 @@ fn gather(parts: [Option<Arrays>; 3], config: &DataConfig) -> Result<Gathered, R
     }
     let all: Vec<&str> =
         parts.iter().flatten().flat_map(|(_, labels)| labels.iter().map(String::as_str)).collect();
-    let (class_names, all) = classes_of(&all)?;
-    let mut all = all.into_iter();
+    let Classes { names, of_labels, choice } = classes_of(&all)?;
+    let mut all = of_labels.into_iter();
     let parts = parts.map(|part| {
         part.map(|(items, labels)| (items, all.by_ref().take(labels.len()).collect::<Vec<u32>>()))
     });
-    let is_points = parts.iter().flatten().all(|(items, _)| matches!(items.shape[..], [_, 2]));
-    match is_points {
-        true => gather_points(parts, class_names, config),
-        false => gather_images(parts, class_names, config),
-    }
+    let are_points = |(items, _): &(Numbers, _)| matches!(items.values, Elements::Points(_));
+    let mut gathered = match parts.iter().flatten().all(are_points) {
+        true => gather_points(parts, names, config),
+        false => gather_images(parts, names, config),
+    }?;
+    gathered.choices.extend(choice);
+    Ok(gathered)
 }
 
 type Labelled = [Option<(Numbers, Vec<u32>)>; 3];
@@ -257,14 +258,9 @@ fn gather_points(
     config: &DataConfig,
 ) -> Result<Gathered, Reason> {
     let parts = parts.map(|part| {
-        part.map(|(items, labels)| {
-            let values = match items.values {
-                Elements::Bytes(bytes) => bytes.into_iter().map(f64::from).collect(),
-                Elements::Integers(values) | Elements::Floats(values) => {
-                    values.into_iter().map(f64::from).collect::<Vec<f64>>()
-                }
-            };
-            (values, labels)
+        part.and_then(|(items, labels)| match items.values {
+            Elements::Points(points) => Some((points, labels)),
+            _ => None,
         })
     });
     points::gather(parts, class_names, config)
@@ -286,7 +282,11 @@ fn gather_images(
             "its parts have images of shape {shape:?} and {other:?} (C, H, W); all need the same"
         ));
     }
+    check_settings(shape, config)?;
     let values = [0, 1, 2].map(|at| parts[at].as_ref().map(|(items, _)| &items.values));
+    let count = parts.iter().flatten().map(|(_, labels)| labels.len()).sum();
+    let are_bytes = values.iter().flatten().all(|values| matches!(values, Elements::Bytes(_)));
+    check_total(count, shape, are_bytes)?;
     let range = Range::of(values, PART_NAMES)?;
     let mut items: [Option<Items>; 3] = [const { None }; 3];
     for (at, part) in parts.into_iter().enumerate() {
@@ -295,12 +295,6 @@ fn gather_images(
         let values = if is_last { channels_first(values, shape) } else { values };
         items[at] = Some(Items::numbered(values, labels));
     }
-    let total: usize =
-        items.iter().flatten().map(|items| items.len() * shape.iter().product::<usize>()).sum();
-    if total as u64 > MAX_TOTAL_BYTES {
-        return Err(format!("its images take more than {} MiB", MAX_TOTAL_BYTES >> 20));
-    }
-    check_settings(shape, config)?;
     let settings = DataConfig {
         size: ImageSize::Fixed([shape[1], shape[2]]),
         color: if shape[0] == 1 { ImageColor::Gray } else { ImageColor::Rgb },
@@ -311,22 +305,36 @@ fn gather_images(
     (gathered.validation, gathered.test) = (validation, test);
     gathered.choices.push(range.in_words());
     gathered.warnings.extend(range.warning());
-    let count = gathered.train.len()
-        + [&gathered.validation, &gathered.test]
-            .into_iter()
-            .flatten()
-            .map(Items::len)
-            .sum::<usize>();
     gathered.sizes.push(([shape[1], shape[2]], count));
     Ok(gathered)
 }
 
-/// Checks that the settings ask for the images as they are: arrays are never scaled.
+/// Checks the bytes of all images together, as they are kept: numbers other than bytes take four each.
 ///
 /// # Errors
-/// The size or the colour of the settings is another.
+/// They are more than are read.
+fn check_total(count: usize, shape: [usize; 3], are_bytes: bool) -> Result<(), Reason> {
+    let size = if are_bytes { 1 } else { 4 };
+    let total = size * count as u64 * shape.iter().product::<usize>() as u64;
+    let advice = if are_bytes { "" } else { "; bytes from 0 to 255 take a quarter (numpy.uint8)" };
+    match total > MAX_TOTAL_BYTES {
+        true => Err(format!(
+            "its images take {} MiB in memory, and at most {} MiB are read{advice}",
+            total >> 20,
+            MAX_TOTAL_BYTES >> 20
+        )),
+        false => Ok(()),
+    }
+}
+
+/// Checks that images can be used as they are, and that the settings ask for that: arrays are never scaled.
+///
+/// # Errors
+/// The images are too small or too large, or the size or the colour of the settings is another.
 pub(super) fn check_settings([c, h, w]: [usize; 3], config: &DataConfig) -> Result<(), Reason> {
-    let own = ImageSize::Fixed([h, w]);
+    let Some(own) = ImageSize::of([h, w]) else {
+        return Err(format!("its images are {h}x{w}; images have sides of 4 to 256 pixels"));
+    };
     if config.size != ImageSize::Auto && config.size != own {
         return Err(format!(
             "its images are {own} and data.size is {}; only pictures in folders are scaled, so set data.size = auto",
@@ -352,23 +360,17 @@ pub(super) fn check_settings([c, h, w]: [usize; 3], config: &DataConfig) -> Resu
 /// The shape (C, H, W) of images in an array, and whether the channels are last in it.
 fn image_shape(shape: &[usize]) -> Result<([usize; 3], bool), Reason> {
     let is_channels = |c: usize| c == 1 || c == 3;
-    let found = match *shape {
-        [_, h, w] => ([1, h, w], false),
-        [_, c, h, w] if is_channels(c) && !is_channels(w) => ([c, h, w], false),
-        [_, h, w, c] if is_channels(c) && !is_channels(h) => ([c, h, w], true),
+    match *shape {
+        [_, h, w] => Ok(([1, h, w], false)),
+        [_, c, h, w] if is_channels(c) && !is_channels(w) => Ok(([c, h, w], false)),
+        [_, h, w, c] if is_channels(c) && !is_channels(h) => Ok(([c, h, w], true)),
         [_, _, _, 4] | [_, 4, _, _] => {
-            return Err(format!("x has shape {shape:?}, with four channels; save x without alpha"));
+            Err(format!("x has shape {shape:?}, with four channels; save x without alpha"))
         }
-        _ => {
-            return Err(format!(
-                "x has shape {shape:?}; images are (N, H, W), (N, H, W, C) or (N, C, H, W) with one or three channels C, \
-                 and points are (N, 2). Save x.reshape(…)"
-            ));
-        }
-    };
-    match found.0[1..].iter().all(|side| (4..=256).contains(side)) {
-        true => Ok(found),
-        false => Err(format!("x has shape {shape:?}; images have sides of 4 to 256 pixels")),
+        _ => Err(format!(
+            "x has shape {shape:?}; images are (N, H, W), (N, H, W, C) or (N, C, H, W) with one or three channels C, and \
+             points are (N, 2). Save x.reshape(…)"
+        )),
     }
 }
 
@@ -392,5 +394,24 @@ pub(super) fn planes<T: Copy>(values: &mut [T], [c, h, w]: [usize; 3]) {
         for (at, value) in last.into_iter().enumerate() {
             image[at % c * h * w + at / c] = value;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_other_than_bytes_take_four_bytes_each() {
+        let count = (MAX_TOTAL_BYTES >> 16) as usize;
+        let said = |count, are_bytes| check_total(count, [1, 256, 256], are_bytes).err();
+        assert_eq!(said(count, true), None);
+        assert_eq!(said(count / 4, false), None);
+        assert!(!said(count + 1, true).unwrap().contains("uint8"));
+        assert_eq!(
+            said(count / 2, false).unwrap(),
+            "its images take 8192 MiB in memory, and at most 4096 MiB are read; bytes from 0 to 255 take a quarter \
+             (numpy.uint8)"
+        );
     }
 }

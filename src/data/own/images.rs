@@ -21,7 +21,7 @@ use crate::{
     config::{DataConfig, ImageColor, ImageFit, ImageSize},
     counts::counted,
     data::Values,
-    picture::{self, Header},
+    picture::{self, Fitted, Header},
 };
 
 /// Limit on the bytes of one file.
@@ -72,10 +72,9 @@ pub(super) fn read(found: Files, config: &DataConfig) -> Result<Gathered, Reason
             .map(|part| reader.decode(&images, part, size, channels));
         let num_before = images.len();
         let mut reasons: HashMap<String, String> = HashMap::new();
-        let decoded = decoded.map(|part| {
-            reasons.extend(part.broken);
-            (part.items, part.num_clear)
-        });
+        for part in &decoded {
+            reasons.extend(part.broken.iter().cloned());
+        }
         images.retain(|(image, _)| match reasons.remove(&image.file.name) {
             Some(reason) => {
                 broken.push(reason);
@@ -95,11 +94,12 @@ pub(super) fn read(found: Files, config: &DataConfig) -> Result<Gathered, Reason
         choices.push(why.to_string());
     }
     say_changes(&images, size, config.fit, &mut choices);
-    let [(train, clear_train), (validation, clear_validation), (test, clear_test)] = decoded;
+    let num_clear: usize = decoded.iter().map(|part| part.num_clear).sum();
+    let largest = decoded.iter().filter_map(|part| part.largest_of_16_bits).max();
+    let [train, validation, test] = decoded.map(|part| part.items);
     if train.len() == 0 {
         return Err(no_image(&broken));
     }
-    let num_clear = clear_train + clear_validation + clear_test;
     if num_clear > 0 {
         let what = counted(num_clear, "image with transparency is", "images with transparency are");
         choices.push(format!("{what} placed on black, or on white if the image is dark"));
@@ -119,6 +119,7 @@ pub(super) fn read(found: Files, config: &DataConfig) -> Result<Gathered, Reason
     if config.size == ImageSize::Auto {
         gathered.warnings.extend(shrunk(&images, size));
     }
+    gathered.warnings.extend(largest.and_then(dark));
     let is_large = |(_, header): &&Image| header.size[0] * header.size[1] > 64 * size[0] * size[1];
     let large = names_of(images.iter().filter(is_large));
     if !large.is_empty() {
@@ -183,6 +184,17 @@ fn shrunk(images: &[Image], [height, width]: [usize; 2]) -> Option<String> {
     })
 }
 
+/// A warning if the images of 16 bits are dark, as those of a camera or a microscope with 10 or 12 bits are. `largest` is
+/// their largest value.
+fn dark(largest: u16) -> Option<String> {
+    (1..1 << 15).contains(&largest).then(|| {
+        format!(
+            "the images of 16 bits are dark: values are read as 0 to 65535, and the largest is {largest}; save them times {}",
+            u16::MAX / largest
+        )
+    })
+}
+
 /// Reads images on all threads.
 struct Reader {
     /// Whether an image with colour was found. Then others need not be looked at.
@@ -235,13 +247,15 @@ impl Reader {
         let own: Vec<&Labelled> = own.collect();
         let num_values = channels * size[0] * size[1];
         let mut values = vec![0; own.len() * num_values];
-        let read: Vec<Result<bool, String>> = values
+        let read: Vec<Result<Seen, String>> = values
             .par_chunks_mut(num_values)
             .enumerate()
             .map(|(at, out)| self.image(&own[at].file, size, out))
             .collect();
         let is_broken: Vec<bool> = read.iter().map(Result::is_err).collect();
-        let num_clear = read.iter().filter(|image| matches!(image, Ok(true))).count();
+        let num_clear = read.iter().flatten().filter(|seen| seen.is_clear).count();
+        let largest_of_16_bits =
+            read.iter().flatten().filter_map(|seen| seen.largest_of_16_bits).max();
         let labels = own.iter().map(|image| image.class).collect();
         let names = own.iter().map(|image| image.file.name.clone()).collect();
         let mut items = Items { values: Values::Bytes(values), labels, names };
@@ -250,15 +264,15 @@ impl Reader {
         }
         let named = own.iter().map(|image| image.file.name.clone()).zip(read);
         let broken = named.filter_map(|(name, image)| Some((name, image.err()?))).collect();
-        Decoded { items, num_clear, broken }
+        Decoded { items, num_clear, largest_of_16_bits, broken }
     }
 
-    /// Writes the pixels of an image to `out`, channel by channel. Returns whether it has transparent pixels.
-    fn image(&self, file: &NamedFile, size: [usize; 2], out: &mut [u8]) -> Result<bool, String> {
+    /// Writes the pixels of an image to `out`, channel by channel.
+    fn image(&self, file: &NamedFile, size: [usize; 2], out: &mut [u8]) -> Result<Seen, String> {
         let (bytes, path) = (content(file)?, Path::new(&file.name));
         let refused = |error| reason(&error);
         let [height, width] = picture::header(&bytes, path).map_err(refused)?.size;
-        let (picture, is_clear) = self
+        let Fitted { picture, is_clear, largest_of_16_bits } = self
             .one_at_a_time(height.saturating_mul(width), || {
                 picture::fitted(&bytes, path, size, self.keeps_whole)
             })
@@ -275,7 +289,7 @@ impl Reader {
                 }
             }
         }
-        Ok(is_clear)
+        Ok(Seen { is_clear, largest_of_16_bits })
     }
 
     /// Does work on an image, alone if it is large.
@@ -286,11 +300,19 @@ impl Reader {
     }
 }
 
+/// What is in the file of an image, but not in its pixels at one size.
+struct Seen {
+    is_clear: bool,
+    largest_of_16_bits: Option<u16>,
+}
+
 /// The images of a part.
 struct Decoded {
     items: Items,
     /// The number of images with transparent pixels.
     num_clear: usize,
+    /// The largest value of the images with 16 bits a value; `None` if there are none.
+    largest_of_16_bits: Option<u16>,
     /// The names of the images that were left out, and why.
     broken: Vec<(String, String)>,
 }

@@ -2,7 +2,7 @@
 
 use std::{
     borrow::Cow,
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
 };
 
 use rand::seq::SliceRandom;
@@ -227,15 +227,35 @@ impl Gathered {
     }
 }
 
-/// The classes of labels, in order, and the index of the class of each label. Numbers are ordered as numbers.
+/// The classes of labels.
+#[derive(Debug)]
+pub(super) struct Classes {
+    /// The names in order. Numbers are ordered as numbers.
+    pub(super) names: Vec<String>,
+    /// The index of the class of each label.
+    pub(super) of_labels: Vec<u32>,
+    /// Which labels were taken together, in words.
+    pub(super) choice: Option<String>,
+}
+
+/// The classes of labels. Labels that differ only in how accents are stored are one class.
 ///
 /// # Errors
 /// A name that a class cannot have.
-pub(super) fn classes_of(labels: &[&str]) -> Result<(Vec<String>, Vec<u32>), Reason> {
-    let labels: Vec<Cow<'_, str>> = labels.iter().map(|label| composed(label)).collect();
-    let mut names: Vec<&str> = labels.iter().map(AsRef::as_ref).collect();
-    names.sort_unstable();
-    names.dedup();
+pub(super) fn classes_of(labels: &[&str]) -> Result<Classes, Reason> {
+    let mut spellings: BTreeMap<Cow<'_, str>, BTreeSet<&str>> = BTreeMap::new();
+    for label in labels {
+        spellings.entry(composed(label)).or_default().insert(label);
+    }
+    let several = spellings.iter().filter(|(_, spellings)| spellings.len() > 1);
+    let several: Vec<String> = several.map(|(name, _)| name.to_string()).collect();
+    let choice = (!several.is_empty()).then(|| {
+        format!(
+            "labels that differ only in how accents are stored are one class ({})",
+            some_of(&several)
+        )
+    });
+    let mut names: Vec<&str> = spellings.keys().map(AsRef::as_ref).collect();
     if names.len() > MAX_CLASSES {
         return Err(format!(
             "it has {} different labels; at most {MAX_CLASSES} classes are read",
@@ -243,10 +263,12 @@ pub(super) fn classes_of(labels: &[&str]) -> Result<(Vec<String>, Vec<u32>), Rea
         ));
     }
     sort_names(&mut names);
-    let places: HashMap<&str, u32> =
-        names.iter().enumerate().map(|(place, name)| (*name, place as u32)).collect();
-    let indices = labels.iter().map(|label| places[label.as_ref()]).collect();
-    Ok((class_names("label", &names)?, indices))
+    let mut places: HashMap<&str, u32> = HashMap::new();
+    for (place, name) in names.iter().enumerate() {
+        places.extend(spellings[*name].iter().map(|spelling| (*spelling, place as u32)));
+    }
+    let of_labels = labels.iter().map(|label| places[label]).collect();
+    Ok(Classes { names: class_names("label", &names)?, of_labels, choice })
 }
 
 /// Labels as names of classes; messages call a label `what`.
@@ -391,17 +413,25 @@ mod tests {
 
     #[test]
     fn labels_are_numbered_in_the_order_of_their_names() {
-        let (names, labels) = classes_of(&["10", "9", "10"]).unwrap();
-        assert_eq!((names, labels), (vec!["9".to_string(), "10".into()], vec![1, 0, 1]));
-        let (names, _) = classes_of(&["b", "a\n", "10"]).unwrap();
-        assert_eq!(names, ["10", "a", "b"]);
+        let found = |labels: &[&str]| {
+            let classes = classes_of(labels).unwrap();
+            (classes.names.join(" "), classes.of_labels, classes.choice.unwrap_or_default())
+        };
+        let none = String::new;
+        assert_eq!(found(&["10", "9", "10"]), ("9 10".into(), vec![1, 0, 1], none()));
+        assert_eq!(found(&["b", "a\n", "10"]), ("10 a b".into(), vec![2, 1, 0], none()));
         assert_eq!(
             classes_of(&["a", " "]).unwrap_err(),
             "the label \" \" is empty; every class needs a name"
         );
         let long = classes_of(&["b".repeat(210).as_str()]).unwrap_err();
         assert!(long.contains("`bbbbbbbbbbbbbbbbbbbb…` has 210 characters"), "{long}");
-        let (names, labels) = classes_of(&["cafe\u{301}", "caf\u{e9}"]).unwrap();
-        assert_eq!((names, labels), (vec!["caf\u{e9}".to_string()], vec![0, 0]));
+        let said = "labels that differ only in how accents are stored are one class (caf\u{e9})"
+            .to_string();
+        assert_eq!(
+            found(&["cafe\u{301}", "caf\u{e9}", "tea"]),
+            ("caf\u{e9} tea".into(), vec![0, 0, 1], said)
+        );
+        assert_eq!(found(&["cafe\u{301}"; 2]), ("caf\u{e9}".into(), vec![0, 0], none()));
     }
 }

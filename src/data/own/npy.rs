@@ -9,12 +9,13 @@ use std::io::Read;
 use half::f16;
 
 use super::{MAX_ITEMS, Reason};
+use crate::counts::counted;
 
 const MAGIC: &[u8] = b"\x93NUMPY";
 /// Limit on the bytes of a header; numpy itself has a lower one.
 const MAX_HEADER: usize = 1 << 16;
-/// Limit on the bytes of the elements of one array.
-pub(super) const MAX_BYTES: u64 = 2 << 30;
+/// Limit on the bytes of the elements of one array, in its file and as they are kept in memory.
+const MAX_BYTES: u64 = 2 << 30;
 /// Limit on the dimensions of an array.
 const MAX_DIMS: usize = 8;
 /// The number of bytes that are converted at a time, a multiple of the size of every number.
@@ -37,6 +38,8 @@ pub(super) enum Values {
     /// Integers of another size, or truth values.
     Integers(Vec<f32>),
     Floats(Vec<f32>),
+    /// The coordinates of points: numbers of any type in the shape (N, 2). Times and places on a map need all digits.
+    Points(Vec<f64>),
 }
 
 /// The type of the elements.
@@ -66,7 +69,7 @@ struct Header {
 /// The bytes are no array of numbers, are truncated, or are more than the limit.
 pub(super) fn numbers(input: &mut dyn Read, len: u64) -> Result<Numbers, Reason> {
     let header = Header::read(input)?;
-    let count = header.count()?;
+    let count = header.count(header.kept_size())?;
     let num_items = header.shape.first().copied().unwrap_or(0);
     if num_items > MAX_ITEMS {
         return Err(format!("it holds {num_items} items; at most {MAX_ITEMS} are read"));
@@ -74,14 +77,15 @@ pub(super) fn numbers(input: &mut dyn Read, len: u64) -> Result<Numbers, Reason>
     header.check_length(count, len)?;
     let values = match (header.kind, header.size) {
         (Kind::Unicode | Kind::Bytes, _) => return Err("it holds texts, not numbers".into()),
+        _ if header.is_of_points() => Values::Points(header.elements(input, count, |value| value)?),
         (Kind::Unsigned, 1) => {
             let mut bytes = reserved(count)?;
             let result = Read::take(&mut *input, count as u64).read_to_end(&mut bytes);
             check_read(result.map(|_| bytes.len()), count)?;
             Values::Bytes(bytes)
         }
-        (Kind::Float, _) => Values::Floats(header.elements(input, count)?),
-        _ => Values::Integers(header.elements(input, count)?),
+        (Kind::Float, _) => Values::Floats(header.elements(input, count, |value| value as f32)?),
+        _ => Values::Integers(header.elements(input, count, |value| value as f32)?),
     };
     check_end(input)?;
     Ok(Numbers { shape: header.shape, values })
@@ -93,7 +97,7 @@ pub(super) fn numbers(input: &mut dyn Read, len: u64) -> Result<Numbers, Reason>
 /// As [`numbers`]; also, the array has more than one dimension of more than 1, or a label is not a whole number.
 pub(super) fn labels(input: &mut dyn Read, len: u64) -> Result<Vec<String>, Reason> {
     let header = Header::read(input)?;
-    let count = header.count()?;
+    let count = header.count(header.size)?;
     if header.shape.iter().filter(|&&dim| dim != 1).count() > 1 {
         return Err(format!(
             "labels have shape {:?}, not [N]; for one-hot labels save y.argmax(1)",
@@ -203,17 +207,32 @@ impl Header {
         Ok(Self { kind, size, is_big_endian: order == '>', shape })
     }
 
-    /// The number of elements.
-    fn count(&self) -> Result<usize, Reason> {
+    fn is_of_points(&self) -> bool {
+        matches!(self.shape[..], [_, 2])
+    }
+
+    /// The bytes that a number takes in memory.
+    fn kept_size(&self) -> usize {
+        match (self.kind, self.size) {
+            _ if self.is_of_points() => size_of::<f64>(),
+            (Kind::Unsigned, 1) => 1,
+            _ => size_of::<f32>(),
+        }
+    }
+
+    /// The number of elements, each of which takes `kept_size` bytes in memory.
+    fn count(&self, kept_size: usize) -> Result<usize, Reason> {
         let count = self.shape.iter().try_fold(1usize, |product, &dim| product.checked_mul(dim));
+        let size = self.size.max(kept_size);
         let fits = |&count: &usize| {
-            (count as u64).checked_mul(self.size as u64).is_some_and(|bytes| bytes <= MAX_BYTES)
+            (count as u64).checked_mul(size as u64).is_some_and(|bytes| bytes <= MAX_BYTES)
         };
         count.filter(fits).ok_or_else(|| {
             format!(
-                "its shape {:?} takes more than the {} MiB that are read",
+                "its shape {:?} takes more than the {} MiB that are read, with {} for each value",
                 self.shape,
-                MAX_BYTES >> 20
+                MAX_BYTES >> 20,
+                counted(size, "byte", "bytes")
             )
         })
     }
@@ -230,14 +249,19 @@ impl Header {
         }
     }
 
-    fn elements(&self, input: &mut dyn Read, count: usize) -> Result<Vec<f32>, Reason> {
+    fn elements<T>(
+        &self,
+        input: &mut dyn Read,
+        count: usize,
+        kept: fn(f64) -> T,
+    ) -> Result<Vec<T>, Reason> {
         let mut values = reserved(count)?;
         let mut left = count * self.size;
         let mut chunk = vec![0; CHUNK.min(left)];
         while left > 0 {
             let part = &mut chunk[..CHUNK.min(left)];
             input.read_exact(part).map_err(|error| format!("it is truncated: {error}"))?;
-            values.extend(part.chunks_exact(self.size).map(|element| self.number(element) as f32));
+            values.extend(part.chunks_exact(self.size).map(|element| kept(self.number(element))));
             left -= part.len();
         }
         Ok(values)
@@ -281,7 +305,13 @@ impl Header {
                 }
                 number => Err(number.to_string()),
             },
-            Kind::Bytes => Ok(String::from_utf8_lossy(element).trim_end_matches('\0').to_string()),
+            Kind::Bytes => match std::str::from_utf8(element) {
+                Ok(text) => Ok(text.trim_end_matches('\0').to_string()),
+                Err(_) => {
+                    Err("not in UTF-8 (numpy.char.decode(y, ENCODING) makes texts of such bytes)"
+                        .into())
+                }
+            },
             Kind::Unicode => {
                 let characters = element.chunks_exact(4).map(|c| {
                     let bytes = [c[0], c[1], c[2], c[3]];
@@ -289,9 +319,11 @@ impl Header {
                         true => u32::from_be_bytes(bytes),
                         false => u32::from_le_bytes(bytes),
                     };
-                    char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER)
+                    char::from_u32(code)
+                        .ok_or_else(|| format!("a text with {code:#x}, which is no character"))
                 });
-                Ok(characters.collect::<String>().trim_end_matches('\0').to_string())
+                let text: String = characters.collect::<Result<_, _>>()?;
+                Ok(text.trim_end_matches('\0').to_string())
             }
         }
     }
@@ -348,7 +380,7 @@ mod tests {
         let one = |descr: &str, data: &[u8]| match read_numbers(&file(descr, "(1,)", data)) {
             Ok(Numbers { values: Values::Bytes(bytes), .. }) => f32::from(bytes[0]),
             Ok(Numbers { values: Values::Integers(v) | Values::Floats(v), .. }) => v[0],
-            Err(error) => panic!("{descr}: {error}"),
+            other => panic!("{descr}: {other:?}"),
         };
         assert_eq!(one("|u1", &[200]), 200.0);
         assert_eq!(one("|i1", &[0xfe]), -2.0);
@@ -359,6 +391,16 @@ mod tests {
         assert_eq!(one("<f2", &[0, 0x3c]), 1.0);
         assert_eq!(one("<f4", &1.5f32.to_le_bytes()), 1.5);
         assert_eq!(one(">f8", &(-1.5f64).to_be_bytes()), -1.5);
+    }
+
+    #[test]
+    fn points_keep_all_digits() {
+        let points = [1.7e9 + 0.25, -5e14 - 1.0];
+        let bytes: Vec<u8> = points.into_iter().flat_map(f64::to_le_bytes).collect();
+        let found = read_numbers(&file("<f8", "(1, 2)", &bytes)).unwrap();
+        assert_eq!(found.values, Values::Points(points.to_vec()));
+        let found = read_numbers(&file("|u1", "(1, 2)", &[3, 200])).unwrap();
+        assert_eq!(found.values, Values::Points(vec![3.0, 200.0]));
     }
 
     #[test]
@@ -378,6 +420,10 @@ mod tests {
         }
         let said = read_labels(&file("|u1", "(2, 2)", &[0, 1, 1, 0])).unwrap_err();
         assert!(said.contains("argmax"), "{said}");
+        let said = read_labels(&file("|S2", "(2,)", b"abM\xfc")).unwrap_err();
+        assert!(said.starts_with("label 1 is not in UTF-8 (numpy.char.decode"), "{said}");
+        let said = read_labels(&file("<U1", "(1,)", &0xdcfcu32.to_le_bytes())).unwrap_err();
+        assert!(said.contains("label 0 is a text with 0xdcfc, which is no character"), "{said}");
     }
 
     #[test]
@@ -386,7 +432,12 @@ mod tests {
         assert!(said(&file("|u1", "(3,)", &[1, 2])).contains("is truncated"));
         assert!(said(&file("|u1", "(1,)", &[1, 2])).contains("more bytes follow"));
         assert!(said(&file("<f4", "(999, 999, 99)", &[1])).contains("it holds at most"));
-        assert!(said(&file("<f8", "(99999, 99999, 99999)", &[1])).contains("MiB that are read"));
+        let large = said(&file("<f8", "(99999, 99999, 99999)", &[1]));
+        assert!(large.contains("2048 MiB that are read, with 8 bytes for each value"), "{large}");
+        // Truth values take a byte each in the file, and four in memory.
+        let large = said(&file("|b1", "(9999, 300, 300)", &[1]));
+        assert!(large.contains("2048 MiB that are read, with 4 bytes for each value"), "{large}");
+        assert!(said(&file("|u1", "(9999, 300, 300)", &[1])).contains("it holds at most"));
         assert!(said(&file("|O", "(1,)", &[1])).contains("never unpickled"));
         let columns = String::from_utf8(file("|u1", "(1,)", &[])).unwrap_or_default();
         assert!(columns.is_empty(), "the magic number is not text");

@@ -33,6 +33,8 @@ pub(super) fn read(bytes: &[u8], config: &DataConfig) -> Result<Gathered, Reason
         return Err("it holds no points, only a line with the names of its columns".into());
     }
     let (mut points, mut labels) = (Vec::with_capacity(2 * lines.len()), Vec::new());
+    // What is chosen where a number holds a comma.
+    let mut comma = None;
     for (number, fields) in lines {
         if fields.iter().skip(first.len()).any(|field| !field.is_empty()) {
             return Err(format!(
@@ -58,6 +60,9 @@ pub(super) fn read(bytes: &[u8], config: &DataConfig) -> Result<Gathered, Reason
                     text.chars().take(40).collect::<String>()
                 ),
             })?;
+            if comma.is_none() && text.contains(',') {
+                comma = Some(format!("commas are decimal points: `{text}` is read as {value}"));
+            }
             points.push(value);
         }
         let label = field(places[2])?;
@@ -66,14 +71,16 @@ pub(super) fn read(bytes: &[u8], config: &DataConfig) -> Result<Gathered, Reason
         }
         labels.push(label);
     }
-    let (class_names, indices) = classes_of(&labels)?;
-    let mut gathered = gather([Some((points, indices)), None, None], class_names, config)?;
+    let classes = classes_of(&labels)?;
+    let parts = [Some((points, classes.of_labels)), None, None];
+    let mut gathered = gather(parts, classes.names, config)?;
     if has_header && first.len() > 3 {
         let others = (0..first.len()).filter(|column| !places.contains(column));
         let others: Vec<&str> = others.map(|column| first[column].as_str()).collect();
         gathered.skipped.push(format!("other columns ({})", others.join(", ")));
     }
     gathered.choices.insert(0, choice);
+    gathered.choices.extend([comma, classes.choice].into_iter().flatten());
     Ok(gathered)
 }
 

@@ -25,7 +25,7 @@ struct Extent {
 }
 
 impl Extent {
-    /// The extent of some numbers; `None` if there are none.
+    /// The extent of some numbers; `None` if there are none, or if they are points, which have no range.
     ///
     /// # Errors
     /// A number is not finite.
@@ -50,6 +50,7 @@ impl Extent {
                 let all = || values.iter().copied();
                 (all().reduce(f32::min), all().reduce(f32::max))
             }
+            Elements::Points(_) => (None, None),
         };
         let (Some(low), Some(high)) = (low, high) else { return Ok(None) };
         let is_bytes = matches!(elements, Elements::Bytes(_));
@@ -133,7 +134,7 @@ impl Range {
         })
     }
 
-    /// The numbers as values of a data set.
+    /// The numbers as values of a data set; points stay as they are.
     pub(super) fn scaled(&self, values: Elements) -> Values {
         match values {
             Elements::Bytes(bytes) if self.is_bytes => Values::Bytes(bytes),
@@ -146,6 +147,9 @@ impl Range {
                     *value = (*value * self.factor + self.shift).clamp(-1.0, 1.0);
                 }
                 Values::Floats(values)
+            }
+            Elements::Points(values) => {
+                Values::Floats(values.into_iter().map(|value| value as f32).collect())
             }
         }
     }

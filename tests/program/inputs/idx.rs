@@ -127,8 +127,10 @@ fn no_test_images_are_none() {
         found.describe()
     );
     // The stated size of absent images does not matter.
-    fs::write(dir.path().join("t10k-images-idx3-ubyte"), idx_file(&[0, 0, 0], &[])).unwrap();
-    assert_eq!(load("mnist", dir.path()).unwrap().test.shape, [1, 8, 8]);
+    for dims in [&[0, 0, 0][..], &[0, 4, 0, 3], &[0, u32::MAX, u32::MAX, 3]] {
+        fs::write(dir.path().join("t10k-images-idx3-ubyte"), idx_file(dims, &[])).unwrap();
+        assert_eq!(load("mnist", dir.path()).unwrap().test.shape, [1, 8, 8]);
+    }
     let dir = set(&[], &[]);
     assert!(refused("mnist", dir.path()).contains("`mnist` holds no training images"));
 }
@@ -168,6 +170,14 @@ fn colour_images_are_read_and_other_kinds_are_named() {
     assert!(refused("mnist", dir.path()).contains("its shape [2, 3, 5, 3] is neither"));
     write(&[2, 4, 5, 6], &[0; 240]);
     assert!(refused("mnist", dir.path()).contains("of one or three channels"));
+    for dims in [&[2, 5, 0][..], &[2, 0, 6], &[2, 5, 0, 3], &[2, 3, 0, 6]] {
+        write(dims, &[]);
+        let said = refused("mnist", dir.path());
+        let what = format!(
+            "train-images-idx3-ubyte is not an IDX file of images: its shape {dims:?} holds nothing"
+        );
+        assert!(said.contains(&what), "{said}");
+    }
     write(&[2, 90], &[0; 180]);
     assert!(refused("mnist", dir.path()).contains("it has 2 dimensions instead of 3"));
     write(&[2, 1, 1], &[0; 2]);

@@ -4,7 +4,7 @@ use std::{fs, io::Write, path::Path};
 
 use zip::{ZipWriter, write::SimpleFileOptions};
 
-use super::{counts, load, load_with, refused};
+use super::{counts, load, load_with, refused, renamed};
 
 /// An array in numpy's format.
 fn npy(descr: &str, shape: &[usize], data: &[u8]) -> Vec<u8> {
@@ -133,6 +133,37 @@ fn the_range_of_floats_is_told_and_said() {
 }
 
 #[test]
+fn labels_that_differ_only_in_how_accents_are_stored_are_one_class() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("set.npz");
+    let names: Vec<u8> = ["e\u{301}", "\u{e9}\0", "e\0"]
+        .into_iter()
+        .flat_map(str::chars)
+        .flat_map(|letter| (letter as u32).to_le_bytes())
+        .collect();
+    npz(&path, &[("x", npy("|u1", &[3, 5, 5], &bytes(3, 25))), ("y", npy("<U2", &[3], &names))]);
+    let found = load(&path);
+    assert_eq!(found.train.class_names, ["e", "\u{e9}"]);
+    let said = found.describe();
+    assert!(said.contains("how accents are stored are one class (\u{e9})"), "{said}");
+}
+
+/// Times in seconds and places on a map are large numbers that differ in their last digits.
+#[test]
+fn points_of_large_numbers_keep_their_differences() {
+    let dir = tempfile::tempdir().unwrap();
+    let (path, table) = (dir.path().join("set.npz"), dir.path().join("set.csv"));
+    let point = |item: usize| [1.7e9 + 5.0 * item as f64, 1e9 + 2.5 * (item % 3) as f64];
+    let x: Vec<u8> = (0..12).flat_map(point).flat_map(f64::to_le_bytes).collect();
+    npz(&path, &[("x", npy("<f8", &[12, 2], &x)), ("y", labels(12))]);
+    let lines = (0..12).map(|item| format!("{},{},{}\n", point(item)[0], point(item)[1], item % 2));
+    fs::write(&table, lines.collect::<String>()).unwrap();
+    let [array, table] = [load(&path), load(&table)];
+    assert_eq!(array.train.gather(0..10), table.train.gather(0..10));
+    assert_eq!(array.warnings().len(), 1, "few of each class: {:?}", array.warnings());
+}
+
+#[test]
 fn a_single_array_has_its_labels_beside_it() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("faces.npy");
@@ -249,6 +280,7 @@ fn arrays_that_cannot_be_used_are_refused_with_what_would_do() {
         (good(), npy("|O", &[4], &[0; 32]), "never unpickled"),
         (good(), npy("<f4", &[4], &floats([0.0, 1.0, 0.5, 1.0])), "label 2 is 0.5"),
         (good(), npy("|u1", &[4, 3], &[0; 12]), "argmax"),
+        (good(), npy("|S2", &[4], b"M\xfcM\xf6M\xfcM\xf6"), "y.npy: label 0 is not in UTF-8"),
         (npy("|u1", &[4, 25], &bytes(4, 25)), labels(4), "x.reshape"),
         (
             npy("<f4", &[4, 3], &floats((0..12).map(|at| at as f32 / 2.0 - 3.0))),
@@ -268,7 +300,12 @@ fn arrays_that_cannot_be_used_are_refused_with_what_would_do() {
             "x.npy: it is truncated: 75 of 100 bytes are there",
         ),
         (npy("|u1", &[4000, 5000, 5000], &[]), labels(4), "MiB that are read"),
-        (npy("|u1", &[4, 2, 2], &bytes(4, 4)), labels(4), "sides of 4 to 256 pixels"),
+        (npy("|b1", &[9999, 300, 300], &[]), labels(4), "MiB that are read, with 4 bytes for each"),
+        (
+            npy("|u1", &[4, 2, 9], &bytes(4, 18)),
+            labels(4),
+            "its images are 2x9; images have sides of 4 to 256 pixels",
+        ),
     ] {
         npz(&path, &[("x", x), ("y", y)]);
         let said = refused(&path);
@@ -282,6 +319,9 @@ fn arrays_that_cannot_be_used_are_refused_with_what_would_do() {
     assert!(refused(&path).contains("x.npy has no labels beside it"));
     npz(&path, &[("x", good()), ("images", good()), ("y", labels(4))]);
     assert!(refused(&path).contains("x.npy and images.npy are both the training part"));
+    npz(&path, &[("x", good()), ("z", good()), ("y", labels(4))]);
+    fs::write(&path, renamed(fs::read(&path).unwrap(), b"z.npy", b"x.npy")).unwrap();
+    assert!(refused(&path).contains("two of its files have the name x.npy"));
     let whole = fs::read(&path).unwrap();
     fs::write(&path, &whole[..whole.len() - 30]).unwrap();
     assert!(refused(&path).contains("the archive is damaged"));
@@ -318,9 +358,19 @@ fn idx_files_of_any_size_have_names_from_a_file() {
         let head = [0, 0, 8, (dims.len() / 4) as u8];
         fs::write(dir.path().join(name), [&head[..], &dims, bytes].concat()).unwrap();
     };
-    write("train-images-idx3-ubyte", &[24, 20, 30], &bytes(24, 600));
     let label: Vec<u8> = (0..24).map(|item| item % 12).collect();
     write("train-labels-idx1-ubyte", &[24], &label);
+    for (height, width) in [(3, 5), (4, 300), (2, 2)] {
+        write(
+            "train-images-idx3-ubyte",
+            &[24, height, width],
+            &bytes(24, (height * width) as usize),
+        );
+        let said = refused(dir.path());
+        let what = format!("its images are {height}x{width}; images have sides of 4 to 256 pixels");
+        assert!(said.contains(&what), "{said}");
+    }
+    write("train-images-idx3-ubyte", &[24, 20, 30], &bytes(24, 600));
     let found = load(dir.path());
     assert_eq!((found.train.shape, found.train.num_classes()), ([1, 20, 30], 12));
     assert!(found.describe().contains("(IDX files)"), "{}", found.describe());

@@ -336,6 +336,30 @@ fn a_few_small_pictures_that_set_the_size_are_warned_of() {
     assert!(!warned(&["data.size=16"]).contains("much smaller"));
 }
 
+/// A camera or a microscope stores 10 or 12 bits in files of 16.
+#[test]
+fn pictures_of_16_bits_that_use_fewer_are_warned_of() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::create_dir(dir.path().join("a")).unwrap();
+    let warned = |factor: u16| {
+        for item in 0..6u16 {
+            let level =
+                |x: u32, y: u32| image::Luma([(64 * item + 8 * y as u16 + x as u16) * factor]);
+            let picture = DynamicImage::ImageLuma16(image::ImageBuffer::from_fn(8, 8, level));
+            picture.save(dir.path().join(format!("a/{item}.png"))).unwrap();
+        }
+        load(dir.path()).warnings().join("\n")
+    };
+    let said = warned(10);
+    assert!(
+        said.contains(
+            "the images of 16 bits are dark: values are read as 0 to 65535, and the largest is 3830; save them times 17"
+        ),
+        "{said}"
+    );
+    assert!(!warned(100).contains("dark"));
+}
+
 #[test]
 fn the_centre_is_cut_out_or_all_is_kept() {
     let dir = tempfile::tempdir().unwrap();

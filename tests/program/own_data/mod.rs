@@ -62,3 +62,13 @@ fn counts(data: &data::Dataset) -> Vec<usize> {
         .map(|class| data.labels.iter().filter(|&&label| label as usize == class).count())
         .collect()
 }
+
+/// The bytes with every place of one name holding another of the same length.
+fn renamed(mut bytes: Vec<u8>, from: &[u8], to: &[u8]) -> Vec<u8> {
+    for at in 0..bytes.len() - from.len() {
+        if bytes[at..].starts_with(from) {
+            bytes[at..at + to.len()].copy_from_slice(to);
+        }
+    }
+    bytes
+}

@@ -70,6 +70,16 @@ fn headers_separators_quotes_and_decimal_commas_are_known() {
         let found = load(&table(dir.path(), text));
         assert_eq!(found.train.class_names, names, "{text}");
     }
+    let said = load(&table(dir.path(), "x\ty\tlabel\n800\t0\ta\n1,100\t2,5\tb\n")).describe();
+    assert!(said.contains("; commas are decimal points: `1,100` is read as 1.1; "), "{said}");
+    let said = load(&table(dir.path(), "0,0,caf\u{e9}\n1,1,cafe\u{301}\n")).describe();
+    assert!(!said.contains("decimal points"), "{said}");
+    assert!(
+        said.contains(
+            "labels that differ only in how accents are stored are one class (caf\u{e9})"
+        ),
+        "{said}"
+    );
     let said = load(&table(dir.path(), "id,x,y,class,note\n7,0,0,2,n\n8,1,1,10,n\n")).describe();
     assert!(said.contains("other columns (id, note)"), "{said}");
     assert!(said.contains("; the first line names the columns; "), "{said}");

@@ -12,7 +12,7 @@ use jempp::{
 };
 use zip::{CompressionMethod, ZipWriter, write::SimpleFileOptions};
 
-use super::{class, counts, load, refused};
+use super::{class, counts, load, refused, renamed};
 use crate::run::{fails, jempp, succeeds, text};
 
 /// The files below a folder, with their names in it.
@@ -203,16 +203,6 @@ fn bad_zips_are_refused_with_what_would_do() {
     let list = listed(&[files[0].clone(), files[0].clone()]);
     assert!(load_list(&list).unwrap_err().contains("two of its files have the name cat/"));
     assert!(load_list(&[]).unwrap_err().contains("there is no picture in it"));
-}
-
-/// The bytes with every place of one name holding another of the same length.
-fn renamed(mut bytes: Vec<u8>, from: &[u8], to: &[u8]) -> Vec<u8> {
-    for at in 0..bytes.len() - from.len() {
-        if bytes[at..].starts_with(from) {
-            bytes[at..at + to.len()].copy_from_slice(to);
-        }
-    }
-    bytes
 }
 
 #[test]
