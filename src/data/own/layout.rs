@@ -151,9 +151,18 @@ pub(super) fn layout(found: Files) -> Result<Layout, Reason> {
         }
     }
     if chosen.is_empty() {
-        return Err(
-            "its pictures are in no folder of a class; make a folder for each class, named like the class".into(),
-        );
+        let arrays: Vec<String> = others
+            .iter()
+            .filter(|file| is_like_array(file))
+            .map(|file| file.name.clone())
+            .collect();
+        let instead = match arrays.is_empty() {
+            true => String::new(),
+            false => format!("; to train on {} instead, move the pictures away", some_of(&arrays)),
+        };
+        return Err(format!(
+            "its pictures are in no folder of a class; make a folder for each class, named like the class{instead}"
+        ));
     }
     for (names, why) in
         [(loose, "in no folder of a class"), (strangers, "outside the folders of the parts")]
@@ -173,6 +182,12 @@ pub(super) fn layout(found: Files) -> Result<Layout, Reason> {
     let folders = own.filter_map(|name| class_of_folder(name, !parts.is_empty())).collect();
     layout.number(chosen, folders)?;
     Ok(layout)
+}
+
+/// Whether a file is named like one of numpy or IDX.
+fn is_like_array(file: &NamedFile) -> bool {
+    let name = file.last().to_lowercase();
+    [".npy", ".npz", "idx1", "idx3", "idx4", "ubyte"].iter().any(|word| name.contains(word))
 }
 
 /// The class of which this is the folder, if it is one: beside the others, or in a part if there are parts.

@@ -212,7 +212,12 @@ fn a_folder_that_cannot_be_trained_on_is_refused_with_what_would() {
     fs::remove_dir_all(root.join("a")).unwrap();
     class(&root.join("train"), "a", 3, 8, 8);
     class(&root.join("test"), "z", 3, 8, 8);
-    said("class `z` has test items, but no training items");
+    said("class `z` has test items, but no training items; add some, or leave the class out");
+    fs::create_dir(root.join("train/z")).unwrap();
+    fs::write(root.join("train/z/0.png"), "x").unwrap();
+    said(
+        "leave the class out; skipped 1 file that is not a picture (set.zip), 1 image that cannot be read: train/z/0.png",
+    );
     for name in ["data_batch_1", "data_batch_2", "batches.meta"] {
         fs::create_dir_all(dir.path().join("cifar")).unwrap();
         fs::write(dir.path().join("cifar").join(name), "x").unwrap();
@@ -226,6 +231,10 @@ fn a_folder_that_cannot_be_trained_on_is_refused_with_what_would() {
     assert!(refused(&picture).contains("it is a single picture; name a folder"));
     fs::write(root.join("set.zip"), b"PK\x03\x04").unwrap();
     assert!(refused(&root.join("set.zip")).contains("the archive is damaged"));
+    fs::write(root.join("set.tar.gz"), b"\x1f\x8b\x08\x00").unwrap();
+    let said = refused(&root.join("set.tar.gz"));
+    assert!(said.contains("packed with gzip, and no IDX file of images"), "{said}");
+    assert!(said.contains("unpack it and name the folder or file"), "{said}");
     let said = load_with(Path::new(""), &[]).unwrap_err();
     assert!(said.contains("name their folder or file in data.dir"), "{said}");
 }
