@@ -75,9 +75,9 @@ impl Training {
         let started = async {
             // The folder is created last, so that a run that cannot start leaves none behind.
             let folder = RunFolder::create(out)?;
-            let mut run = Self::of(description, trainer, folder, [splits.validation, splits.test]);
+            let parts = [splits.validation, splits.test];
+            let mut run = Self::of(description, trainer, folder, parts, warnings);
             run.trainer.counters_mut().data = checksums;
-            run.notes.extend(warnings);
             run.notes.extend(cut.map(|cut| cut.to_string()));
             // A run that diverges at once still leaves a checkpoint to inspect and resume.
             let saved = match run.save().await {
@@ -127,6 +127,7 @@ impl Training {
         let Prepared { before, checkpoint, splits } = ranks.agree(prepared)?;
         check_same_start(ranks, &checkpoint.config, &splits)?;
         let config = checkpoint.config.clone();
+        let warnings = splits.warnings().to_vec();
         let mut description = RunDescription::of(&config, &splits);
         let counters = checkpoint.counters.clone();
         let checksums = splits.checksums();
@@ -135,7 +136,8 @@ impl Training {
         trainer.compare_weights().await?;
         describe(&mut description, &trainer);
         let resumed = async {
-            let mut run = Self::of(description, trainer, folder, [splits.validation, splits.test]);
+            let parts = [splits.validation, splits.test];
+            let mut run = Self::of(description, trainer, folder, parts, warnings);
             if config.training.epochs < before.training.epochs && counters.step > run.num_steps() {
                 return Err(TrainingError::TooFewEpochs {
                     epochs: config.training.epochs,
@@ -166,11 +168,12 @@ impl Training {
         trainer: Trainer,
         folder: RunFolder,
         [validation, test]: [Dataset; 2],
+        warnings: Vec<String>,
     ) -> Self {
         let config = trainer.config();
         let of_ranks = norm_of_ranks(config, trainer.ranks());
         let notes = norm_of_parts(config).into_iter().chain(of_ranks);
-        let notes = notes.chain(unused_flip(config)).collect();
+        let notes = notes.chain(unused_flip(config)).chain(warnings).collect();
         Self {
             description,
             saved_step: trainer.counters().step,

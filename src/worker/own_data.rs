@@ -4,7 +4,10 @@
 use std::path::Path;
 #[cfg(target_arch = "wasm32")]
 use std::path::PathBuf;
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use super::message::data::DataReport;
 use crate::{
@@ -20,19 +23,22 @@ const SHEET_ITEMS: usize = 24;
 #[derive(Default)]
 pub(super) struct OwnData {
     lists: HashMap<String, Vec<OwnFile>>,
+    /// The names of the lists that runs were started on.
+    used: HashSet<String>,
     /// The files of a person that the page has handed over, by the name that the page gave them.
     #[cfg(target_arch = "wasm32")]
     read: HashMap<PathBuf, Arc<[u8]>>,
 }
 
 impl OwnData {
-    /// Keeps a list. From now on, `data.dir` = `name` finds it.
+    /// Keeps a list. From now on, `data.dir` = `name` finds it. Earlier lists are let go, but for those of runs.
     ///
     /// # Errors
     /// The browser cannot read a file.
     pub(super) async fn give(&mut self, name: String, files: Vec<OwnFile>) -> Result<(), String> {
         #[cfg(target_arch = "wasm32")]
         let files = self.bring(files).await?;
+        self.lists.retain(|name, _| self.used.contains(name));
         self.lists.insert(name, files);
         Ok(())
     }
@@ -54,7 +60,6 @@ impl OwnData {
             read.insert(path, Arc::clone(&bytes));
             file.content = data::OwnContent::Bytes(bytes);
         }
-        // Files of earlier lists that are not in this one are let go.
         self.read = read;
         Ok(files)
     }
@@ -65,13 +70,18 @@ impl OwnData {
         self.lists.get(&config.dir).filter(|_| is_own)
     }
 
-    /// Reads the data set that `config` names, as [`data::load`] does; it may be one of these lists.
+    /// Reads the data set of a run, which `config` names, as [`data::load`] does; it may be one of these lists, which then
+    /// stays.
     ///
     /// # Errors
     /// As [`data::load`].
-    pub(super) fn load(&self, config: &DataConfig, seed: u64) -> Result<Splits, DataError> {
+    pub(super) fn load(&mut self, config: &DataConfig, seed: u64) -> Result<Splits, DataError> {
         match self.list(config) {
-            Some(files) => data::load_files(&config.dir, files, config, seed),
+            Some(files) => {
+                let splits = data::load_files(&config.dir, files, config, seed)?;
+                self.used.insert(config.dir.clone());
+                Ok(splits)
+            }
             None => data::load(config, seed),
         }
     }
@@ -82,10 +92,7 @@ impl OwnData {
     /// As [`data::load`].
     pub(super) fn load_at_hand(&self, config: &DataConfig, seed: u64) -> Result<Splits, DataError> {
         match self.list(config) {
-            Some(_) => {
-                let whole = config.whole();
-                self.load(&whole, seed)
-            }
+            Some(files) => data::load_files(&config.dir, files, &config.whole(), seed),
             None => data::load_at_hand(config, seed),
         }
     }
@@ -130,4 +137,33 @@ fn sheet(train: &Dataset) -> Result<Dataset, DataError> {
         values.extend(examples);
     }
     Dataset::from_floats(values, labels, train.shape, train.class_names.clone())
+}
+
+#[cfg(all(test, not(target_arch = "wasm32")))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn earlier_lists_are_let_go_unless_a_run_uses_them() {
+        let named = |dir: &str| DataConfig {
+            dataset: DatasetName::Custom,
+            dir: dir.into(),
+            batch_size: 1,
+            ..DataConfig::default()
+        };
+        let table = OwnFile {
+            name: "points.csv".into(),
+            content: data::OwnContent::Bytes((*b"0,0,a\n1,1,b\n").into()),
+        };
+        let mut own = OwnData::default();
+        for name in ["first", "second", "third"] {
+            pollster::block_on(own.give(name.into(), vec![table.clone()])).unwrap();
+            assert!(own.load_at_hand(&named(name), 0).is_ok());
+            if name == "second" {
+                assert_eq!(own.load(&named(name), 0).unwrap().train.len(), 2);
+            }
+        }
+        let held = ["first", "second", "third"].map(|name| own.holds(&named(name)));
+        assert_eq!(held, [false, true, true]);
+    }
 }

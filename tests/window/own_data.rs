@@ -237,6 +237,21 @@ fn a_folder_and_a_zip_are_shown_and_undone() {
 }
 
 #[test]
+fn every_choice_is_listed() {
+    let dir = tempfile::tempdir().unwrap();
+    for (folder, size) in [("in/train", [8, 8]), ("in/b", [12, 8]), ("in/b/old", [8, 8])] {
+        pictures(&dir.path().join("set").join(folder), 6, size, 0);
+    }
+    let mut window = Window::open([1280.0, 800.0]);
+    window.drop(&[dir.path().join("set")]);
+    window.until_shown("All of it is in its folder in.");
+    assert!(window.has("Train/ is a class: it has no class folders in it."));
+    assert!(window.has("1 folder in a class is merged into it (in/b/old)."));
+    // The last of seven.
+    assert!(window.has("No test part there: a sixth of each class became one, chosen by seed 0."));
+}
+
+#[test]
 fn the_invitation_fits_a_phone() {
     let dir = tempfile::tempdir().unwrap();
     let class = pictures(&dir.path().join("a"), 3, [8, 8], 0);

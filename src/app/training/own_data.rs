@@ -13,9 +13,6 @@ use crate::{
     worker::DataReport,
 };
 
-/// The maximum number of choices and skipped files that are listed.
-const MAX_LISTED: usize = 6;
-
 /// The state of this part of the tab, kept between frames.
 #[derive(Default)]
 pub(super) struct OwnView {
@@ -309,7 +306,7 @@ fn facts(ui: &mut Ui, report: &DataReport) {
     for warning in &facts.warnings {
         ui.label(format!("⚠ {}", sentence(warning)));
     }
-    for skipped in facts.skipped.iter().take(MAX_LISTED) {
+    for skipped in &facts.skipped {
         ui.label(format!("Left out: {skipped}."));
     }
 }
@@ -317,8 +314,7 @@ fn facts(ui: &mut Ui, report: &DataReport) {
 /// Draws what was chosen while the data was read.
 fn details(ui: &mut Ui, report: &DataReport) {
     ui.add_space(4.0);
-    let chosen = report.facts.choices.iter().take(MAX_LISTED);
-    for choice in chosen {
+    for choice in &report.facts.choices {
         note(ui, format!("{}.", sentence(choice)));
     }
 }

@@ -1,5 +1,7 @@
 //! IDX files of images of any size and any classes, with the names of the classes in `classes.txt`.
 
+use std::collections::HashSet;
+
 use super::{
     MAX_ITEMS, Reason, arrays,
     items::{Gathered, Items, class_names},
@@ -18,8 +20,10 @@ use crate::{
 pub(super) const CLASSES: &str = "classes.txt";
 /// Limit on the bytes of that file.
 const MAX_CLASSES_BYTES: u64 = 1 << 20;
-/// Limit on the files of a folder that are looked at.
-const MAX_FILES: usize = 100;
+/// Words in the names of IDX files, in lower case.
+const WORDS: [&str; 4] = ["idx", "ubyte", "image", "label"];
+/// Limit on the files of a folder that are looked at although their names have none of these words.
+const MAX_OTHERS: usize = 100;
 const PARTS: [&str; 3] = ["training", "validation", "test"];
 
 /// The files of a data set in IDX.
@@ -32,6 +36,16 @@ pub(super) struct Set {
 /// The number of dimensions of an IDX file of bytes; `None` for other files.
 fn num_dims(file: &NamedFile) -> Option<u8> {
     formats::num_dims(file.input().ok()?)
+}
+
+/// The IDX files in a list of files, with their numbers of dimensions.
+fn idx_files(all: &[NamedFile]) -> impl Iterator<Item = (&NamedFile, u8)> {
+    let (named, others): (Vec<_>, Vec<_>) = all.iter().partition(|file| {
+        let name = file.last().to_lowercase();
+        WORDS.iter().any(|word| name.contains(word))
+    });
+    let looked_at = named.into_iter().chain(others.into_iter().take(MAX_OTHERS));
+    looked_at.filter_map(|file| Some((file, num_dims(file)?)))
 }
 
 /// The index of the part that the name of a file says; the training part if it says none.
@@ -52,14 +66,13 @@ impl Set {
     /// # Errors
     /// Images without labels, or two files of images for one part.
     pub(super) fn among(found: &Files) -> Result<Option<Self>, Reason> {
-        if found.all.len() > MAX_FILES || found.has_pictures() {
+        if found.has_pictures() {
             return Ok(None);
         }
-        let dims: Vec<Option<u8>> = found.all.iter().map(num_dims).collect();
-        let with = |wanted: &[u8]| {
-            let all = found.all.iter().zip(&dims);
-            let is_wanted = all.filter(|(_, dims)| dims.is_some_and(|dims| wanted.contains(&dims)));
-            is_wanted.map(|(file, _)| file.clone()).collect::<Vec<_>>()
+        let all: Vec<(&NamedFile, u8)> = idx_files(&found.all).collect();
+        let with = |wanted: &[u8]| -> Vec<NamedFile> {
+            let files = all.iter().filter(|(_, dims)| wanted.contains(dims));
+            files.map(|(file, _)| (*file).clone()).collect()
         };
         let (images, labels) = (with(&[3, 4]), with(&[1]));
         if images.is_empty() {
@@ -82,7 +95,8 @@ impl Set {
                 "its IDX files are of a test part only; name the training part `train-…`".into()
             );
         }
-        Ok(Some(Self { parts, classes: classes_in(found) }))
+        let classes = parts[0].as_ref().and_then(|[images, _]| classes_for(images, found));
+        Ok(Some(Self { parts, classes }))
     }
 
     /// A file of images and the file of labels beside it.
@@ -93,6 +107,12 @@ impl Set {
         match num_dims(file) {
             Some(3 | 4) => {}
             Some(1) => return Err("it holds labels; name the file of images".into()),
+            None if file.start().is_ok_and(|start| start.starts_with(&[0x1f, 0x8b])) => {
+                return Err(
+                    "it is packed with gzip, and no IDX file of images as bytes is in it: unpack it and name the folder or file"
+                        .into(),
+                );
+            }
             _ => {
                 return Err(
                     "it is not an IDX file of images as bytes; 3 or 4 dimensions are read".into()
@@ -102,11 +122,17 @@ impl Set {
         let own_name = file.last();
         let own = beside.all.iter().find(|file| file.name == own_name);
         let own = own.ok_or("it is not in its folder")?.clone();
-        let near = beside.all.iter().filter(|file| file.name.len() <= own_name.len() + 8);
-        let labels: Vec<NamedFile> =
-            near.take(MAX_FILES).filter(|file| num_dims(file) == Some(1)).cloned().collect();
+        let labels = idx_files(&beside.all).filter(|(_, dims)| *dims == 1);
+        let labels: Vec<NamedFile> = labels.map(|(file, _)| file.clone()).collect();
         let labels = labels_of(&own, &labels)?;
-        Ok(Self { parts: [Some([own, labels]), None, None], classes: classes_in(beside) })
+        let classes = classes_for(&own, beside);
+        Ok(Self { parts: [Some([own, labels]), None, None], classes })
+    }
+
+    /// The names of the files.
+    pub(super) fn names(&self) -> HashSet<String> {
+        let parts = self.parts.iter().flatten().flatten();
+        parts.chain(&self.classes).map(|file| file.name.clone()).collect()
     }
 
     /// Reads the files.
@@ -187,25 +213,29 @@ fn labels_of(images: &NamedFile, labels: &[NamedFile]) -> Result<NamedFile, Reas
     }
 }
 
-fn classes_in(found: &Files) -> Option<NamedFile> {
-    found.all.iter().find(|file| file.name == CLASSES).cloned()
+/// The names of the classes of these images: in the folder of the images, or else outside all folders.
+fn classes_for(images: &NamedFile, found: &Files) -> Option<NamedFile> {
+    let named = |name: &str| found.all.iter().find(|file| file.name == name);
+    let beside = named(&format!("{}{CLASSES}", images.folder()));
+    beside.or_else(|| named(CLASSES)).cloned()
 }
 
 /// The names of the classes from a file with one name per line, the name of label 0 first.
 fn names_in(file: &NamedFile, num_labels: usize) -> Result<Vec<String>, Reason> {
-    let bytes = file.read(MAX_CLASSES_BYTES).map_err(|error| format!("{CLASSES}: {error}"))?;
-    let text = String::from_utf8(bytes).map_err(|_| format!("{CLASSES} is not text in UTF-8"))?;
+    let own_name = &file.name;
+    let bytes = file.read(MAX_CLASSES_BYTES).map_err(|error| format!("{own_name}: {error}"))?;
+    let text = String::from_utf8(bytes).map_err(|_| format!("{own_name} is not text in UTF-8"))?;
     let text = text.trim_start_matches('\u{feff}').trim_end();
     let names: Vec<&str> = text.lines().map(str::trim).collect();
     if names.len() < num_labels {
         return Err(format!(
-            "the labels go up to {}, and {CLASSES} has {}; it needs one line for each label from 0",
+            "the labels go up to {}, and {own_name} has {}; it needs one line for each label from 0",
             num_labels.saturating_sub(1),
             counted(names.len(), "name", "names")
         ));
     }
     if let Some(empty) = names.iter().position(|name| name.is_empty()) {
-        return Err(format!("line {} of {CLASSES} is empty; every class needs a name", empty + 1));
+        return Err(format!("line {} of {own_name} is empty; every class needs a name", empty + 1));
     }
-    class_names("name", &names).map_err(|reason| format!("{CLASSES}: {reason}"))
+    class_names("name", &names).map_err(|reason| format!("{own_name}: {reason}"))
 }

@@ -137,10 +137,14 @@ impl Gathered {
             places[label as usize] = Some(0);
         }
         let names = self.class_names.clone();
+        let skipped = match self.skipped.is_empty() {
+            true => String::new(),
+            false => format!("; skipped {}", self.skipped.join(", ")),
+        };
         for (part, items) in self.others() {
             if let Some(&label) = items.labels.iter().find(|&&l| places[l as usize].is_none()) {
                 return Err(format!(
-                    "class `{}` has {part} items, but no training items; add some, or leave the class out",
+                    "class `{}` has {part} items, but no training items; add some, or leave the class out{skipped}",
                     names[label as usize]
                 ));
             }

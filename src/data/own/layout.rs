@@ -118,9 +118,9 @@ pub(super) fn layout(found: Files) -> Result<Layout, Reason> {
         layout.skipped.push(format!("{what} ({})", some_of(&names)));
     }
     let depth = outer_depth(&pictures);
-    if let Some((outer, _)) = split_at(&pictures[0].name, depth.saturating_sub(1))
-        && depth > 0
-    {
+    let outer = depth.checked_sub(1).and_then(|last| split_at(&pictures[0].name, last));
+    let outer = outer.map(|(outer, _)| outer.to_string());
+    if let Some(outer) = &outer {
         layout.choices.push(format!("all of it is in its folder {outer}"));
     }
     let parts = parts_at(&pictures, depth)?;
@@ -151,9 +151,18 @@ pub(super) fn layout(found: Files) -> Result<Layout, Reason> {
         }
     }
     if chosen.is_empty() {
-        return Err(
-            "its pictures are in no folder of a class; make a folder for each class, named like the class".into(),
-        );
+        let arrays: Vec<String> = others
+            .iter()
+            .filter(|file| is_like_array(file))
+            .map(|file| file.name.clone())
+            .collect();
+        let instead = match arrays.is_empty() {
+            true => String::new(),
+            false => format!("; to train on {} instead, move the pictures away", some_of(&arrays)),
+        };
+        return Err(format!(
+            "its pictures are in no folder of a class; make a folder for each class, named like the class{instead}"
+        ));
     }
     for (names, why) in
         [(loose, "in no folder of a class"), (strangers, "outside the folders of the parts")]
@@ -168,8 +177,26 @@ pub(super) fn layout(found: Files) -> Result<Layout, Reason> {
         false => layout.say_parts(&parts),
     }
     layout.say_subfolders(&chosen, class_depth)?;
-    layout.number(chosen, &found.folders, class_depth)?;
+    let within = outer.map(|outer| outer + "/").unwrap_or_default();
+    let own = found.folders.iter().filter_map(|name| name.strip_prefix(&within));
+    let folders = own.filter_map(|name| class_of_folder(name, !parts.is_empty())).collect();
+    layout.number(chosen, folders)?;
     Ok(layout)
+}
+
+/// Whether a file is named like one of numpy or IDX.
+fn is_like_array(file: &NamedFile) -> bool {
+    let name = file.last().to_lowercase();
+    [".npy", ".npz", "idx1", "idx3", "idx4", "ubyte"].iter().any(|word| name.contains(word))
+}
+
+/// The class of which this is the folder, if it is one: beside the others, or in a part if there are parts.
+fn class_of_folder(name: &str, has_parts: bool) -> Option<&str> {
+    let class = match has_parts {
+        true => name.split_once('/').filter(|(part, _)| Part::of(part).is_some())?.1,
+        false => name,
+    };
+    (!class.contains('/')).then_some(class)
 }
 
 /// The depth of the folders of classes or parts: an archive is often unpacked to a folder in a folder.
@@ -289,18 +316,18 @@ impl Layout {
     ) -> Result<(), Reason> {
         let mut merged = BTreeSet::new();
         for (file, class, _) in chosen {
-            let (Some((path, _)), Some(own)) =
-                (split_at(&file.name, depth + 1), folder_at(&file.name, depth + 1))
-            else {
-                continue;
-            };
-            if let Some(Part::Validation | Part::Test) = Part::named(own) {
-                return Err(format!(
-                    "{path}/ is a part inside a class; put the parts outside, as in train/{class}/ and {own}/{class}/, or \
-                     give that folder another name"
-                ));
+            let inner = (depth + 1..).map_while(|depth| split_at(&file.name, depth));
+            let inner: Vec<&str> = inner.map(|(path, _)| path).collect();
+            for path in &inner {
+                let own = path.rsplit('/').next().unwrap_or(path);
+                if let Some(Part::Validation | Part::Test) = Part::of(own) {
+                    return Err(format!(
+                        "{path}/ is a part inside a class; put the parts outside, as in train/{class}/ and {own}/{class}/, \
+                         or give that folder another name"
+                    ));
+                }
             }
-            merged.insert(path.to_string());
+            merged.extend(inner.first().copied().map(str::to_string));
         }
         if !merged.is_empty() {
             let what = counted(
@@ -314,18 +341,15 @@ impl Layout {
         Ok(())
     }
 
-    /// Numbers the classes: one for each folder at this depth, with images or without. Folders whose names differ only in
-    /// how accents are stored are one class.
+    /// Numbers the classes: those with images, and those of all `folders` of classes, which may be empty. Folders whose
+    /// names differ only in how accents are stored are one class.
     fn number(
         &mut self,
         chosen: Vec<(NamedFile, String, Part)>,
-        folders: &[String],
-        depth: usize,
+        folders: Vec<&str>,
     ) -> Result<(), Reason> {
-        let empty = folders.iter().filter(|name| name.matches('/').count() == depth);
-        let empty = empty.filter_map(|name| name.rsplit('/').next());
         let stored: BTreeSet<&str> =
-            chosen.iter().map(|(_, class, _)| class.as_str()).chain(empty).collect();
+            chosen.iter().map(|(_, class, _)| class.as_str()).chain(folders).collect();
         let mut spellings: BTreeMap<Cow<'_, str>, usize> = BTreeMap::new();
         for name in &stored {
             *spellings.entry(composed(name)).or_default() += 1;

@@ -183,30 +183,50 @@ fn of_list(files: Files, config: &DataConfig) -> Result<Kinded, Reason> {
         }
     };
     let (kind, mut gathered) = of_file(file, || Ok(files.beside(file)), config)?;
-    let is_other =
-        |other: &&NamedFile| other.name != file.name && !arrays::is_of_labels(other.last());
-    let others: Vec<String> =
-        files.all.iter().filter(is_other).map(|other| other.name.clone()).collect();
-    if !others.is_empty() {
-        let what = counted(others.len(), "other file", "other files");
-        gathered.skipped.push(format!("{what} ({})", items::some_of(&others)));
-    }
+    // An array has its labels beside it.
+    let is_of_file = |other: &NamedFile| {
+        let has_labels = file.ending() == "npy" && arrays::is_of_labels(other.last());
+        other.name == file.name || has_labels
+    };
+    say_others(&mut gathered, &files, is_of_file);
     gathered.add_found(&files);
     Ok((kind, gathered))
 }
 
 /// Reads a data set that is in several files, other than pictures: IDX files, or an array of numpy in each.
 fn of_several(files: &Files, config: &DataConfig) -> Result<Option<Kinded>, Reason> {
-    let (kind, mut gathered) = match idx::Set::among(files)? {
-        Some(set) => ("IDX files", set.read(config)?),
+    let (kind, mut gathered, used) = match idx::Set::among(files)? {
+        Some(set) => {
+            let used = set.names();
+            ("IDX files", set.read(config)?, used)
+        }
         None if files.has_pictures() => return Ok(None),
-        None => match arrays::read_files(&candidates(files), files, config)? {
-            Some(gathered) => ("numpy arrays", gathered),
-            None => return Ok(None),
-        },
+        None => {
+            let candidates = candidates(files);
+            let Some(gathered) = arrays::read_files(&candidates, files, config)? else {
+                return Ok(None);
+            };
+            // Of the arrays beside each other, the reader tells those that it does not use.
+            let folder = candidates.first().map(|file| file.folder());
+            let is_beside =
+                |file: &&NamedFile| file.ending() == "npy" && folder == Some(file.folder());
+            let used = files.all.iter().filter(is_beside).map(|file| file.name.clone());
+            ("numpy arrays", gathered, used.collect())
+        }
     };
+    say_others(&mut gathered, files, |file| used.contains(&file.name));
     gathered.add_found(files);
     Ok(Some((kind.into(), gathered)))
+}
+
+/// Says which files are not of the data set.
+fn say_others(gathered: &mut Gathered, files: &Files, is_used: impl Fn(&NamedFile) -> bool) {
+    let others = files.all.iter().filter(|file| !is_used(file));
+    let others: Vec<String> = others.map(|file| file.name.clone()).collect();
+    if !others.is_empty() {
+        let what = counted(others.len(), "other file", "other files");
+        gathered.skipped.push(format!("{what} ({})", items::some_of(&others)));
+    }
 }
 
 /// The files that may each hold a whole data set. A text file is one only if there is no other, for it may be a note.

@@ -156,6 +156,11 @@ impl NamedFile {
         self.name.rsplit('/').next().unwrap_or(&self.name)
     }
 
+    /// The folder of the name, with the `/` behind it; empty if it has none.
+    pub(super) fn folder(&self) -> &str {
+        &self.name[..self.name.len() - self.last().len()]
+    }
+
     /// The ending of the name in lower case; empty if it has none.
     pub(super) fn ending(&self) -> String {
         self.last().rsplit_once('.').map(|(_, ending)| ending.to_lowercase()).unwrap_or_default()
@@ -228,9 +233,8 @@ impl Files {
 
     /// The files in the folder of a file, under their names in it.
     pub(super) fn beside(&self, file: &NamedFile) -> Self {
-        let folder = &file.name[..file.name.len() - file.last().len()];
         let own = self.all.iter().filter_map(|other| {
-            let name = other.name.strip_prefix(folder).filter(|name| !name.contains('/'))?;
+            let name = other.name.strip_prefix(file.folder()).filter(|name| !name.contains('/'))?;
             Some(NamedFile { name: name.to_string(), place: other.place.clone() })
         });
         Self { all: own.collect(), ..Self::default() }

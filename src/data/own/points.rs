@@ -2,7 +2,7 @@
 
 use super::{
     MAX_ITEMS, Reason,
-    items::{Gathered, Items, classes_of},
+    items::{Gathered, Items, classes_of, some_of},
     table,
 };
 use crate::counts::counted;
@@ -76,8 +76,8 @@ pub(super) fn read(bytes: &[u8], config: &DataConfig) -> Result<Gathered, Reason
     let mut gathered = gather(parts, classes.names, config)?;
     if has_header && first.len() > 3 {
         let others = (0..first.len()).filter(|column| !places.contains(column));
-        let others: Vec<&str> = others.map(|column| first[column].as_str()).collect();
-        gathered.skipped.push(format!("other columns ({})", others.join(", ")));
+        let others: Vec<String> = others.map(|column| first[column].clone()).collect();
+        gathered.skipped.push(format!("other columns ({})", some_of(&others)));
     }
     gathered.choices.insert(0, choice);
     gathered.choices.extend([comma, classes.choice].into_iter().flatten());
@@ -95,6 +95,14 @@ fn hint(separator: char) -> &'static str {
         ',' => "; if its commas are decimal points, put semicolons or tabs between the columns",
         _ => "",
     }
+}
+
+/// What to do if the columns are so many that they may be the pixels of images.
+fn hint_of_pixels(num_columns: usize) -> Option<&'static str> {
+    /// The largest number of columns that are not taken for pixels.
+    const MOST: usize = 16;
+    (num_columns > MOST)
+        .then_some("; images are not read from tables: save them as pictures or as arrays of numpy")
 }
 
 /// What the columns of a table are.
@@ -147,11 +155,12 @@ impl Columns {
             count if num_numbers(first) > 0 => Err(format!(
                 "it has {}; write x, y and label, or name the columns in the first line{}",
                 columns(count),
-                hint(separator)
+                hint_of_pixels(count).unwrap_or(hint(separator))
             )),
             _ => Err(format!(
-                "its columns are {}; three of them should be named x, y and label",
-                first.join(", ")
+                "its columns are {}; three of them should be named x, y and label{}",
+                some_of(first),
+                hint_of_pixels(first.len()).unwrap_or_default()
             )),
         }
     }

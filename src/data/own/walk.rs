@@ -1,7 +1,7 @@
 //! The files of a folder, by name.
 
 use std::{
-    collections::HashSet,
+    collections::{HashSet, VecDeque},
     fs, io,
     path::{Path, PathBuf},
 };
@@ -20,6 +20,9 @@ struct Search {
     root: PathBuf,
     found: Files,
     visited: HashSet<PathBuf>,
+    /// The links to folders, with their names and depths. They wait until all real folders are read, so that no folder is
+    /// known by the name of a link to it.
+    links: VecDeque<(PathBuf, String, usize)>,
     num_hidden: usize,
     num_leading_out: usize,
     num_broken_links: usize,
@@ -31,11 +34,14 @@ impl Files {
     /// folder.
     ///
     /// # Errors
-    /// The folder cannot be read, or it holds too many files.
+    /// The folder cannot be read, it holds too many files, or a name in it is not in UTF-8: such names may look the same.
     pub(super) fn below(root: &Path) -> Result<Self, Reason> {
         let whole = root.canonicalize().map_err(|error| error.to_string())?;
         let mut search = Search { root: whole, ..Search::default() };
         search.folder(root, "", 0)?;
+        while let Some((link, name, depth)) = search.links.pop_front() {
+            search.folder(&link, &name, depth)?;
+        }
         let mut found = search.found;
         found.all.sort_by(|a, b| a.name.cmp(&b.name));
         found.folders.sort();
@@ -85,8 +91,10 @@ impl Files {
         let mut found = Self::default();
         for entry in entries.flatten().take(MAX_ITEMS) {
             let path = entry.path();
-            if path.is_file() {
-                found.all.push(NamedFile::at(files::file_name(&path), path));
+            if let Some(name) = entry.file_name().to_str()
+                && path.is_file()
+            {
+                found.all.push(NamedFile::at(name.to_string(), path));
             }
         }
         found.all.sort_by(|a, b| a.name.cmp(&b.name));
@@ -95,16 +103,24 @@ impl Files {
 }
 
 impl Search {
-    fn folder(&mut self, folder: &Path, prefix: &str, depth: usize) -> Result<(), Reason> {
+    /// Searches a folder that has this name in the whole one.
+    fn folder(&mut self, folder: &Path, name: &str, depth: usize) -> Result<(), Reason> {
         let refused = |error: io::Error| format!("{}: {error}", folder.display());
         let whole = folder.canonicalize().map_err(refused)?;
         if !self.visited.insert(whole) {
             self.num_broken_links += 1;
             return Ok(());
         }
+        let prefix = match depth {
+            0 => String::new(),
+            _ => {
+                self.found.folders.push(name.to_string());
+                format!("{name}/")
+            }
+        };
         let mut entries: Vec<fs::DirEntry> =
             fs::read_dir(folder).map_err(refused)?.collect::<Result<_, _>>().map_err(refused)?;
-        // Of two ways to a folder, the first by name is taken, whatever order the system lists them in.
+        // Of two links to a folder, the first by name is taken, whatever order the system lists them in.
         entries.sort_by_key(fs::DirEntry::file_name);
         for entry in entries {
             let path = entry.path();
@@ -113,18 +129,22 @@ impl Search {
                 self.num_hidden += 1;
                 continue;
             }
+            let name = format!("{prefix}{own_name}");
+            if entry.file_name().to_str().is_none() {
+                return Err(format!("the name `{name}` in it is not in UTF-8; rename it"));
+            }
             let is_link = entry.file_type().is_ok_and(|kind| kind.is_symlink());
             if is_link && !self.may_follow(&path) {
                 continue;
             }
-            let name = format!("{prefix}{own_name}");
             if !path.is_dir() {
                 self.found.all.push(NamedFile::at(name, path));
             } else if depth == MAX_DEPTH {
                 self.num_deep += 1;
+            } else if is_link {
+                self.links.push_back((path, name, depth + 1));
             } else {
-                self.folder(&path, &format!("{name}/"), depth + 1)?;
-                self.found.folders.push(name);
+                self.folder(&path, &name, depth + 1)?;
             }
             // Twice as many, because not every file is an image.
             if self.found.all.len() > 2 * MAX_ITEMS {

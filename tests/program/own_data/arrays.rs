@@ -2,9 +2,10 @@
 
 use std::{fs, io::Write, path::Path};
 
+use image::ImageFormat;
 use zip::{ZipWriter, write::SimpleFileOptions};
 
-use super::{counts, load, load_with, refused, renamed};
+use super::{counts, load, load_with, picture, refused, renamed, save};
 
 /// An array in numpy's format.
 fn npy(descr: &str, shape: &[usize], data: &[u8]) -> Vec<u8> {
@@ -187,6 +188,7 @@ fn a_folder_of_arrays_is_read_like_an_archive() {
         ("x_test.npy", npy("|u1", &[4, 5, 5], &bytes(4, 25))),
         ("y_test.npy", labels(4)),
         ("mean.npy", labels(1)),
+        ("readme.txt", b"about this".to_vec()),
     ] {
         fs::write(dir.path().join(name), bytes).unwrap();
     }
@@ -194,9 +196,30 @@ fn a_folder_of_arrays_is_read_like_an_archive() {
     assert_eq!((found.train.len(), found.test.len()), (12, 4));
     let said = found.describe();
     assert!(said.contains("(numpy arrays)") && said.contains("other arrays (mean)"), "{said}");
+    assert!(said.contains("1 other file (readme.txt)"), "{said}");
     fs::remove_file(dir.path().join("y_test.npy")).unwrap();
     let said = refused(dir.path());
     assert!(said.contains("x_test.npy has no labels beside it"), "{said}");
+}
+
+#[test]
+fn what_is_beside_an_archive_in_a_zip_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let (inner, path) = (dir.path().join("set.npz"), dir.path().join("set.zip"));
+    npz(&inner, &[("x", npy("|u1", &[12, 5, 5], &bytes(12, 25))), ("y", labels(12))]);
+    let mut archive = ZipWriter::new(fs::File::create(&path).unwrap());
+    for (name, bytes) in [
+        ("set.npz", fs::read(&inner).unwrap()),
+        ("y.npy", labels(12)),
+        ("b-labels.npy", labels(12)),
+        ("readme.txt", b"about this".to_vec()),
+    ] {
+        archive.start_file(name, SimpleFileOptions::default()).unwrap();
+        archive.write_all(&bytes).unwrap();
+    }
+    archive.finish().unwrap();
+    let said = load(&path).describe();
+    assert!(said.contains("3 other files (b-labels.npy, readme.txt, y.npy)"), "{said}");
 }
 
 /// Folders, arrays and IDX files have one rule for what is missing.
@@ -393,6 +416,44 @@ fn idx_files_of_any_size_have_names_from_a_file() {
     );
     fs::remove_file(dir.path().join("t10k-labels-idx1-ubyte")).unwrap();
     assert!(refused(dir.path()).contains("t10k-images-idx3-ubyte has no file of labels beside it"));
+}
+
+#[test]
+fn idx_files_are_found_among_many_others_which_are_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let set = dir.path().join("set");
+    fs::create_dir(&set).unwrap();
+    for (name, dims, content) in [
+        ("my-images-idx3-ubyte", &[24u32, 5, 6][..], bytes(24, 30)),
+        ("my-labels-idx1-ubyte", &[24], (0..24).map(|item| item % 2).collect()),
+    ] {
+        let head = [0, 0, 8, dims.len() as u8];
+        let dims: Vec<u8> = dims.iter().flat_map(|dim| dim.to_be_bytes()).collect();
+        fs::write(set.join(name), [&head[..], &dims, &content].concat()).unwrap();
+    }
+    for item in 0..120 {
+        fs::write(set.join(format!("a{item:03}.txt")), "note").unwrap();
+    }
+    fs::write(set.join("classes.txt"), "left\nright\n").unwrap();
+    for path in [dir.path(), &set, &set.join("my-images-idx3-ubyte")] {
+        assert_eq!(load(path).train.class_names, ["left", "right"], "{path:?}");
+    }
+    let said = load(dir.path()).describe();
+    for what in [
+        "names of classes from set/classes.txt",
+        "120 other files (set/a000.txt, set/a001.txt, set/a002.txt and 117 more)",
+    ] {
+        assert!(said.contains(what), "{what}: {said}");
+    }
+    // A picture of the set beside it.
+    save(&picture([9; 3], 8, 8, 0), &set.join("preview.png"), ImageFormat::Png);
+    let said = refused(&set);
+    assert!(
+        said.contains(
+            "named like the class; to train on my-images-idx3-ubyte, my-labels-idx1-ubyte instead, move the pictures away"
+        ),
+        "{said}"
+    );
 }
 
 #[test]

@@ -72,6 +72,28 @@ fn hidden_files_and_empty_classes_are_left_out_and_counted() {
     assert!(said.contains("1 picture in no folder of a class (loose.png)"), "{said}");
 }
 
+#[test]
+fn only_folders_beside_classes_are_empty_classes() {
+    let dir = tempfile::tempdir().unwrap();
+    let set = dir.path().join("set");
+    class(&set, "a", 6, 8, 8);
+    class(&set, "b", 6, 8, 8);
+    fs::create_dir_all(set.join("c")).unwrap();
+    fs::create_dir_all(dir.path().join("notes/old")).unwrap();
+    let said = load(dir.path()).describe();
+    assert!(said.contains("1 empty class (c)"), "{said}");
+    let parts = tempfile::tempdir().unwrap();
+    for folder in ["Train/a", "Train/b", "TEST/a", "TEST/b", "extra/foo"] {
+        class(parts.path(), folder, 6, 8, 8);
+    }
+    let said = load(parts.path()).describe();
+    assert!(said.contains("6 pictures outside the folders of the parts"), "{said}");
+    assert!(!said.contains("empty class"), "{said}");
+    fs::create_dir_all(parts.path().join("TEST/c")).unwrap();
+    let said = load(parts.path()).describe();
+    assert!(said.contains("1 empty class (c)"), "{said}");
+}
+
 #[cfg(unix)]
 #[test]
 fn links_are_followed_within_the_folder_only() {
@@ -98,6 +120,42 @@ fn links_are_followed_within_the_folder_only() {
     // The folder itself may be named by a link.
     symlink(&root, dir.path().join("link")).unwrap();
     assert_eq!(load(&dir.path().join("link")).train.len(), found.train.len());
+}
+
+/// A link comes before its folder by name, and another lies in a folder that comes before it.
+#[cfg(unix)]
+#[test]
+fn a_folder_has_its_own_name_and_not_that_of_a_link() {
+    use std::os::unix::fs::symlink;
+    let dir = tempfile::tempdir().unwrap();
+    for name in ["b", "c"] {
+        class(dir.path(), name, 6, 8, 8);
+    }
+    symlink("c", dir.path().join("a")).unwrap();
+    symlink("../c", dir.path().join("b/more")).unwrap();
+    let found = load(dir.path());
+    assert_eq!(
+        (&found.train.class_names[..], found.train.len()),
+        (&["b".into(), "c".into()][..], 10)
+    );
+    let said = found.describe();
+    assert!(said.contains("2 links that lead nowhere, or to a folder that is read"), "{said}");
+    assert!(!said.contains("empty class") && !said.contains("merged"), "{said}");
+}
+
+/// Both names look the same once they are text.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_name_that_is_not_in_utf8_is_refused() {
+    use std::{ffi::OsStr, os::unix::ffi::OsStrExt};
+    let dir = tempfile::tempdir().unwrap();
+    for name in [b"M\xfcller", b"M\xf6ller"] {
+        class(dir.path(), "a", 6, 8, 8);
+        let name = dir.path().join(OsStr::from_bytes(name));
+        fs::rename(dir.path().join("a"), name).unwrap();
+    }
+    let said = refused(dir.path());
+    assert!(said.contains("the name `M\u{fffd}ller` in it is not in UTF-8; rename it"), "{said}");
 }
 
 #[test]
@@ -154,7 +212,12 @@ fn a_folder_that_cannot_be_trained_on_is_refused_with_what_would() {
     fs::remove_dir_all(root.join("a")).unwrap();
     class(&root.join("train"), "a", 3, 8, 8);
     class(&root.join("test"), "z", 3, 8, 8);
-    said("class `z` has test items, but no training items");
+    said("class `z` has test items, but no training items; add some, or leave the class out");
+    fs::create_dir(root.join("train/z")).unwrap();
+    fs::write(root.join("train/z/0.png"), "x").unwrap();
+    said(
+        "leave the class out; skipped 1 file that is not a picture (set.zip), 1 image that cannot be read: train/z/0.png",
+    );
     for name in ["data_batch_1", "data_batch_2", "batches.meta"] {
         fs::create_dir_all(dir.path().join("cifar")).unwrap();
         fs::write(dir.path().join("cifar").join(name), "x").unwrap();
@@ -168,6 +231,10 @@ fn a_folder_that_cannot_be_trained_on_is_refused_with_what_would() {
     assert!(refused(&picture).contains("it is a single picture; name a folder"));
     fs::write(root.join("set.zip"), b"PK\x03\x04").unwrap();
     assert!(refused(&root.join("set.zip")).contains("the archive is damaged"));
+    fs::write(root.join("set.tar.gz"), b"\x1f\x8b\x08\x00").unwrap();
+    let said = refused(&root.join("set.tar.gz"));
+    assert!(said.contains("packed with gzip, and no IDX file of images"), "{said}");
+    assert!(said.contains("unpack it and name the folder or file"), "{said}");
     let said = load_with(Path::new(""), &[]).unwrap_err();
     assert!(said.contains("name their folder or file in data.dir"), "{said}");
 }

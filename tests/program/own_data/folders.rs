@@ -112,6 +112,12 @@ fn parts_never_become_classes_unsaid() {
             "a/test/ is a part inside a class; put the parts outside, as in train/a/ and test/a/",
         ),
         (&["train/a/test", "train/b"], "train/a/test/ is a part inside a class"),
+        (
+            &["a/training", "a/test_set", "b/training", "b/test_set"],
+            "a/test_set/ is a part inside a class; put the parts outside, as in train/a/ and test_set/a/",
+        ),
+        (&["a/train", "a/val_images", "b/train"], "a/val_images/ is a part inside a class"),
+        (&["a/photos/train", "a/photos/test", "b"], "a/photos/test/ is a part inside a class"),
     ] {
         let dir = tempfile::tempdir().unwrap();
         folders.iter().for_each(|folder| class(dir.path(), folder, 3, 8, 8));
@@ -510,7 +516,7 @@ fn one_class_many_classes_and_few_images_are_trained_on() {
                 "99 classes have fewer than 10 training items (class 1: 2, class 10: 2, class 11: 2 and 96 more)"
             }
         };
-        assert!(said.contains(warning), "{said}");
+        assert_eq!(said.matches(warning).count(), 1, "{said}");
         succeeds(
             dir.path(),
             &[

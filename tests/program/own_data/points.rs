@@ -3,7 +3,7 @@
 use std::{fs, path::Path};
 
 use super::{counts, load, load_with, refused};
-use crate::run::{fails, succeeds};
+use crate::run::{fails, jempp, succeeds, text};
 
 fn table(dir: &Path, text: &str) -> std::path::PathBuf {
     let path = dir.join("points.csv");
@@ -82,6 +82,9 @@ fn headers_separators_quotes_and_decimal_commas_are_known() {
     );
     let said = load(&table(dir.path(), "id,x,y,class,note\n7,0,0,2,n\n8,1,1,10,n\n")).describe();
     assert!(said.contains("other columns (id, note)"), "{said}");
+    let said =
+        load(&table(dir.path(), "a,x,y,label,b,c,d\n7,0,0,a,7,7,7\n7,1,1,b,7,7,7\n")).describe();
+    assert!(said.contains("other columns (a, b, c and 1 more)"), "{said}");
     assert!(said.contains("; the first line names the columns; "), "{said}");
     let said = load(&table(dir.path(), "id,lon,species\n7,0,a\n8,1,b\n")).describe();
     assert!(
@@ -116,6 +119,15 @@ fn a_table_that_cannot_be_used_is_refused_with_its_line() {
         ("0,0,1,a\n", "it has 4 columns; write x, y and label"),
         ("u,v,w,label\n0,0,1,a\n", "three of them should be named x, y and label"),
         ("just words\n", "its first line has a single column"),
+        (
+            "label,a,b,c,d,e,f,g,h,i,j,k,l,m,n,o,p\n7,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0\n",
+            "its columns are label, a, b and 14 more; three of them should be named x, y and label; images are not read from \
+             tables: save them as pictures or as arrays of numpy",
+        ),
+        (
+            "7,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0\n",
+            "or name the columns in the first line; images are not read from tables",
+        ),
     ] {
         let said = refused(&table(dir.path(), text));
         assert!(said.contains(what), "{said}");
@@ -187,13 +199,18 @@ fn a_model_of_points_is_trained_resumed_and_measured() {
     assert!(said.contains("100 training and 20 test points, 2 classes (in, out)"), "{said}");
     let config = fs::read_to_string(dir.path().join("run/config.toml")).unwrap();
     assert!(config.contains("frame = [50.0, -0.002, 9.998]"), "{config}");
-    // One more point, far away, does not move the others.
+    // One more point, far away, does not move the others, and is told.
     table(dir.path(), &format!("{lines}500;500;in\n"));
-    succeeds(dir.path(), &["train", "--resume", "run", "--device", "cpu", "--epochs", "2"]);
-    succeeds(
-        dir.path(),
+    for words in [
+        &["train", "--resume", "run", "--device", "cpu", "--epochs", "2"][..],
         &["eval", "accuracy", "--checkpoint", "run", "--out", "e", "--device", "cpu"],
-    );
+    ] {
+        let output = jempp(dir.path(), words);
+        let said = text(&output.stderr);
+        assert!(output.status.success(), "{said}");
+        let warning = "warning: 1 point is outside data.frame and moved to its border";
+        assert_eq!(said.matches(warning).count(), 1, "{words:?}: {said}");
+    }
     succeeds(
         dir.path(),
         &["sample", "--checkpoint", "run", "--out", "s", "--steps", "2", "--device", "cpu"],
