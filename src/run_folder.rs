@@ -322,6 +322,12 @@ pub(crate) fn instead_of_config(folder: &Path) -> String {
     contents_of(folder, CONFIG)
 }
 
+/// What a folder holds that is neither free for a run nor has the checkpoint of one, in words.
+pub(crate) fn instead_of_run(folder: &Path) -> Option<String> {
+    let has_checkpoint = files::is_file(&checkpoint::file_in(folder));
+    (files::is_taken(folder) && !has_checkpoint).then(|| contents_of(folder, CHECKPOINT))
+}
+
 /// What a folder holds that has not the file `wanted` of a run, in words.
 fn contents_of(path: &Path, wanted: &str) -> String {
     if files::is_file(path) {
