@@ -163,7 +163,7 @@ impl Destination {
         }
         let marker = path.join(MADE_BY);
         if let Ok(file) = fs::File::open(&marker)
-            && let Err(fs::TryLockError::WouldBlock) = file.try_lock()
+            && let Err(fs::TryLockError::WouldBlock) = file.try_lock_shared()
         {
             return Err(ResultsError::Busy(path.clone()));
         }
