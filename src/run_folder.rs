@@ -1,6 +1,8 @@
 //! The folder of a training run, with `config.toml`, `metrics.jsonl`, `samples/*.png` and `checkpoint.safetensors`.
 //! Only one process at a time may own it.
 
+pub(crate) mod record;
+
 use std::{
     io::{self, BufRead},
     path::{Path, PathBuf},

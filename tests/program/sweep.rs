@@ -205,7 +205,8 @@ fn nothing_is_written_into_the_data_of_a_run() {
             fs::create_dir_all(dir.path().join(class)).unwrap();
         }
         let said = fails(dir.path(), &["sweep", "rates.toml", "--device", "cpu", "--out", out]);
-        let words = format!("{out} lies in the data folder pics, where what is written becomes data");
+        let words =
+            format!("{out} lies in the data folder pics, where what is written becomes data");
         assert!(said.contains(&words), "{content}: {said}");
         assert_eq!(fs::read_dir(dir.path().join("pics")).unwrap().count(), 2, "{content}");
     }

@@ -3,7 +3,6 @@
 
 mod file;
 mod plan;
-mod record;
 mod work;
 
 use std::path::{Path, PathBuf};
@@ -11,10 +10,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail, ensure};
 use clap::Args;
 
-use self::{
-    plan::{Plan, Run},
-    record::Record,
-};
+use self::plan::{Plan, Run};
 use super::check_printed;
 use crate::{
     checkpoint,
@@ -22,7 +18,7 @@ use crate::{
     device,
     files::{self, FolderLock},
     results_folder::some_of,
-    run_folder,
+    run_folder::{self, record::Record},
     say::{complain, say},
     signals,
 };
@@ -141,11 +137,6 @@ impl Sweep {
         self.out.join(&run.name)
     }
 
-    /// A file beside the folder of a run.
-    fn beside(&self, run: &Run, ending: &str) -> PathBuf {
-        self.out.join(format!("{}.{ending}", run.name))
-    }
-
     /// Where every run stands.
     ///
     /// # Errors
@@ -155,7 +146,7 @@ impl Sweep {
     }
 
     fn standing(&self, run: &Run) -> anyhow::Result<Standing> {
-        let (folder, path) = (self.folder(run), self.beside(run, Record::ENDING));
+        let (folder, path) = (self.folder(run), self.record_path(run));
         if !files::exists(&path) {
             ensure!(
                 !files::exists(&folder),
@@ -164,7 +155,8 @@ impl Sweep {
             );
             return Ok(Standing::New);
         }
-        let record = Record::read(&path)?;
+        let record =
+            Record::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
         ensure!(
             record.is_of_same_run(&self.record(run)),
             "{} was made with other settings: choose another folder with --out",
@@ -194,11 +186,16 @@ impl Sweep {
             files::check_outside(&self.out, data)?;
         }
         ensure!(
-            !files::is_taken(&self.out) || Record::is_in(&self.out),
+            !files::is_taken(&self.out) || Record::all_in(&self.out).next().is_some(),
             "{out} is not the folder of a sweep, and it holds {}: choose another folder with --out",
             some_of(&files::names_in(&self.out))
         );
         Ok(())
+    }
+
+    /// The place of the record of a run, beside its folder.
+    fn record_path(&self, run: &Run) -> PathBuf {
+        Record::beside(&self.folder(run))
     }
 
     /// The record of a run that has not ended.

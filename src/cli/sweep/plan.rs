@@ -9,7 +9,7 @@ use anyhow::{Context, bail, ensure};
 use toml::{Table, Value};
 
 use super::super::{settings, used};
-use super::file::{SweepFile, is_of_file};
+use super::file::{Settings, SweepFile, flat, is_of_file, leaves};
 use crate::{
     config::{AUTO, DatasetName, RunConfig},
     data, files,
@@ -46,9 +46,6 @@ pub(super) struct Run {
     pub(super) settings: Settings,
     pub(super) seed: u64,
 }
-
-/// Keys with their values, each as `--set` takes it.
-type Settings = Vec<(String, String)>;
 
 impl Plan {
     /// Reads a sweep's file and checks every run, as far as the files of the data need not be read.
@@ -195,7 +192,7 @@ fn axes(grid: Table) -> anyhow::Result<Vec<(String, Vec<String>)>> {
         }
         Ok((key, values.iter().map(ToString::to_string).collect()))
     };
-    unique(leaves(grid, ""), "[grid]")?.into_iter().map(axis).collect()
+    leaves(grid, "[grid]")?.into_iter().map(axis).collect()
 }
 
 /// Whether two values are the same for a run: 1 is 1.0.
@@ -289,35 +286,6 @@ fn plain(text: &str) -> String {
         .collect();
     let sign = if text.trim_start().starts_with('-') { "minus-" } else { "" };
     format!("{sign}{}", words.join("-"))
-}
-
-/// The keys of a table with their sections, as in `sampler.step_size`, and their values.
-fn leaves(table: Table, prefix: &str) -> Vec<(String, Value)> {
-    let values = table.into_iter().flat_map(|(key, value)| {
-        let key = format!("{prefix}{key}");
-        match value {
-            Value::Table(inner) => leaves(inner, &format!("{key}.")),
-            value => vec![(key, value)],
-        }
-    });
-    values.collect()
-}
-
-/// The keys of a table in text, each once.
-fn flat(table: Table, place: &str) -> anyhow::Result<Settings> {
-    let leaves = unique(leaves(table, ""), place)?.into_iter();
-    Ok(leaves.map(|(key, value)| (key, value.to_string())).collect())
-}
-
-/// Checks that no key is there twice, as `"a.b"` and `a.b` are for TOML two keys.
-fn unique(keys: Vec<(String, Value)>, place: &str) -> anyhow::Result<Vec<(String, Value)>> {
-    for (index, (key, _)) in keys.iter().enumerate() {
-        ensure!(
-            keys[..index].iter().all(|(other, _)| other != key),
-            "`{key}` is in {place} twice: keep one of them"
-        );
-    }
-    Ok(keys)
 }
 
 #[cfg(test)]

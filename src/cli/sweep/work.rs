@@ -3,7 +3,7 @@
 use std::{
     fs::File,
     io::{Read, Seek, SeekFrom},
-    path::Path,
+    path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     time::{Duration, Instant},
 };
@@ -11,17 +11,15 @@ use std::{
 use anyhow::{Context, bail};
 use indicatif::HumanDuration;
 
-use super::{super::progress, Standing, Sweep, obstacle, plan::Run, record::Record};
+use super::{super::progress, Standing, Sweep, obstacle, plan::Run};
 use crate::{
-    checkpoint,
-    files,
+    checkpoint, files,
     ranks::launch,
+    run_folder::record::Record,
     say::{complain, one_line, say},
     signals,
 };
 
-/// What a run printed, beside its folder.
-const LOG: &str = "log";
 /// The last bytes of a log in which a run says how it ended.
 const MAX_LAST_BYTES: u64 = 1 << 16;
 /// The time between two looks at the runs.
@@ -141,8 +139,8 @@ impl Sweep {
         }
         command.arg("--device").arg(&self.device);
         // The record is written first, because it marks the folder as that of a sweep.
-        self.record(run).write(&self.beside(run, Record::ENDING))?;
-        let path = self.beside(run, LOG);
+        self.note(run, &self.record(run))?;
+        let path = self.log(run);
         let (log_begin, errors, log) =
             open_log(&path).with_context(|| format!("cannot write {}", path.display()))?;
         command.stdin(Stdio::null()).stdout(log).stderr(errors);
@@ -171,7 +169,7 @@ impl Sweep {
         } else {
             let reason = error.map_or_else(
                 || {
-                    let log = self.beside(run, LOG);
+                    let log = self.log(run);
                     format!("it ended without an error message ({status}); see {}", log.display())
                 },
                 str::to_string,
@@ -179,7 +177,7 @@ impl Sweep {
             return self.fail(run, reason, took);
         }
         let record = Record { secs: took.as_secs_f64(), is_done, ..self.record(run) };
-        record.write(&self.beside(run, Record::ENDING))
+        self.note(run, &record)
     }
 
     /// Says and notes that a run failed.
@@ -187,13 +185,24 @@ impl Sweep {
         complain!("{}: failed: {reason}", run.name);
         let secs = took.as_secs_f64();
         let record = Record { failure: Some(reason), secs, ..self.record(run) };
-        record.write(&self.beside(run, Record::ENDING))
+        self.note(run, &record)
+    }
+
+    /// Writes the record of a run.
+    fn note(&self, run: &Run, record: &Record) -> anyhow::Result<()> {
+        let path = self.record_path(run);
+        record.write(&path).with_context(|| format!("cannot write {}", path.display()))
+    }
+
+    /// What a run printed, beside its folder.
+    fn log(&self, run: &Run) -> PathBuf {
+        self.out.join(format!("{}.log", run.name))
     }
 
     /// The last lines that a run printed since it was started; none if its log cannot be read.
     fn last_said(&self, job: &Job) -> String {
         let read = || {
-            let (mut file, len) = files::open(&self.beside(job.run, LOG))?;
+            let (mut file, len) = files::open(&self.log(job.run))?;
             file.seek(SeekFrom::Start(job.log_begin.max(len.saturating_sub(MAX_LAST_BYTES))))?;
             let mut bytes = Vec::new();
             file.take(MAX_LAST_BYTES).read_to_end(&mut bytes)?;
