@@ -52,7 +52,7 @@ pub(crate) fn has_stopped(status: ExitStatus) -> bool {
     let at_once = std::os::unix::process::ExitStatusExt::signal(&status);
     #[cfg(not(unix))]
     let at_once = None;
-    let signal = at_once.or_else(|| Some(status.code()? - STATUS_BASE));
+    let signal = at_once.or_else(|| status.code()?.checked_sub(STATUS_BASE));
     signal.is_some_and(|signal| HEARD.contains(&signal))
 }
 
