@@ -260,12 +260,11 @@ fn unparsed(error: &clap::Error) -> u8 {
 pub fn exit_status(result: anyhow::Result<()>, command: Option<&str>) -> u8 {
     let prints = command.is_some_and(|command| PRINTING.contains(&command));
     let result = result.and_then(|()| match say::lost() {
-        Some(error) if prints => Err(anyhow::anyhow!("cannot write to stdout: {error}")),
-        Some(error) => {
+        Some(error) if !prints => {
             complain!("warning: not all could be written to stdout: {error}");
             Ok(())
         }
-        None => Ok(()),
+        _ => check_printed(),
     });
     match result {
         // A command that was stopped by a signal and has saved its work returns the status of the signal.
@@ -274,6 +273,14 @@ pub fn exit_status(result: anyhow::Result<()>, command: Option<&str>) -> u8 {
             print_error(&error, command);
             1
         }
+    }
+}
+
+/// Checks that all could be printed, for what is done only to be printed.
+fn check_printed() -> anyhow::Result<()> {
+    match say::lost() {
+        Some(error) => Err(anyhow::anyhow!("cannot write to stdout: {error}")),
+        None => Ok(()),
     }
 }
 

@@ -1,6 +1,8 @@
 //! The folder of a training run, with `config.toml`, `metrics.jsonl`, `samples/*.png` and `checkpoint.safetensors`.
 //! Only one process at a time may own it.
 
+pub(crate) mod record;
+
 use std::{
     io::{self, BufRead},
     path::{Path, PathBuf},
@@ -320,6 +322,12 @@ fn is_after(line: &[u8], counters: &Counters, num_recoveries: &mut u64) -> bool 
 #[cfg(feature = "report")]
 pub(crate) fn instead_of_config(folder: &Path) -> String {
     contents_of(folder, CONFIG)
+}
+
+/// What a folder holds that is neither free for a run nor has the checkpoint of one, in words.
+pub(crate) fn instead_of_run(folder: &Path) -> Option<String> {
+    let has_checkpoint = files::is_file(&checkpoint::file_in(folder));
+    (files::is_taken(folder) && !has_checkpoint).then(|| contents_of(folder, CHECKPOINT))
 }
 
 /// What a folder holds that has not the file `wanted` of a run, in words.

@@ -7,6 +7,7 @@
 //! A signal that was ignored when the program started stays ignored, so `nohup` keeps a run alive.
 
 use std::{
+    process::ExitStatus,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicI32, Ordering},
@@ -26,6 +27,16 @@ static FIRST: AtomicI32 = AtomicI32::new(NONE);
 const NONE: i32 = 0;
 const DONE: i32 = -1;
 
+/// The signals that ask the program to stop.
+#[cfg(unix)]
+const HEARD: [i32; 4] = {
+    use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
+    [SIGINT, SIGTERM, SIGHUP, SIGUSR1]
+};
+/// The number of Ctrl-C on systems with signal numbers.
+#[cfg(not(unix))]
+const HEARD: [i32; 1] = [2];
+
 /// The exit status for the signal that stopped the work, if one did: 130 for Ctrl-C, 143 for SIGTERM, 129 for SIGHUP, 138
 /// for SIGUSR1.
 pub(crate) fn exit_status() -> Option<u8> {
@@ -33,6 +44,16 @@ pub(crate) fn exit_status() -> Option<u8> {
         NONE | DONE => None,
         signal => u8::try_from(STATUS_BASE + signal).ok(),
     }
+}
+
+/// Whether another process ended because it was asked to stop: with such an exit status, or at once.
+pub(crate) fn has_stopped(status: ExitStatus) -> bool {
+    #[cfg(unix)]
+    let at_once = std::os::unix::process::ExitStatusExt::signal(&status);
+    #[cfg(not(unix))]
+    let at_once = None;
+    let signal = at_once.or_else(|| status.code()?.checked_sub(STATUS_BASE));
+    signal.is_some_and(|signal| HEARD.contains(&signal))
 }
 
 /// Whether the program was asked to stop.
@@ -118,13 +139,8 @@ fn leave(status: i32) {
 
 #[cfg(unix)]
 fn listen(mut hear: impl FnMut(i32) + Send + 'static) -> std::io::Result<()> {
-    use signal_hook::{
-        consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1},
-        iterator::Signals,
-    };
-    let heard: Vec<i32> =
-        [SIGINT, SIGTERM, SIGHUP, SIGUSR1].into_iter().filter(|&s| !is_ignored(s)).collect();
-    let mut signals = Signals::new(heard)?;
+    let heard: Vec<i32> = HEARD.into_iter().filter(|&signal| !is_ignored(signal)).collect();
+    let mut signals = signal_hook::iterator::Signals::new(heard)?;
     let wait = move || signals.forever().for_each(&mut hear);
     std::thread::Builder::new().name("signals".into()).spawn(wait).map(drop)
 }
@@ -144,14 +160,25 @@ fn is_ignored(signal: i32) -> bool {
 
 #[cfg(windows)]
 fn listen(mut hear: impl FnMut(i32) + Send + 'static) -> std::io::Result<()> {
-    /// The number of the Ctrl-C signal (SIGINT) on systems with signal numbers.
-    const INTERRUPT: i32 = 2;
-    ctrlc::set_handler(move || hear(INTERRUPT)).map_err(std::io::Error::other)
+    ctrlc::set_handler(move || hear(HEARD[0])).map_err(std::io::Error::other)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(unix)]
+    #[test]
+    fn a_process_that_was_asked_to_stop_is_told_from_one_that_failed() {
+        use std::os::unix::process::ExitStatusExt;
+        // What `wait` gives: the number of a signal, or 256 times an exit status.
+        for raw in [2, 15, 130 << 8, 143 << 8, (STATUS_BASE + HEARD[3]) << 8] {
+            assert!(has_stopped(ExitStatus::from_raw(raw)), "{raw}");
+        }
+        for raw in [0, 9, 11, 1 << 8, 2 << 8, 15 << 8, 137 << 8] {
+            assert!(!has_stopped(ExitStatus::from_raw(raw)), "{raw}");
+        }
+    }
 
     #[test]
     fn signals_within_a_second_are_one_request() {

@@ -42,6 +42,11 @@ const UNUSED: &[Unused] = &[
         "only batch norm (model.norm = batch, or frozen after training.classifier_epochs) gathers statistics",
     ),
     (
+        &["objective.gap_loss"],
+        |config| config.objective.p_x_weight == 0.0,
+        "it is the form of the p(x) term, and objective.p_x_weight is 0",
+    ),
+    (
         &["objective.adversarial_norm", "objective.adversarial_steps"],
         |config| config.objective.adversarial_radius == 0.0,
         "it is for adversarial training, and objective.adversarial_radius is 0",
@@ -124,6 +129,7 @@ mod tests {
             ("fashion-quick", &["data.num_points=200"], "the data comes from files"),
             ("fashion-quick", &["data.micro_batch=4096"], "above data.batch_size"),
             ("fashion-quick", &["model.norm_momentum=0.1"], "only batch norm"),
+            ("two-moons-classifier", &["objective.gap_loss=softplus"], "objective.p_x_weight is 0"),
             ("fashion-quick", &["objective.adversarial_norm=linf"], "adversarial_radius is 0"),
             ("fashion-quick", &["objective.adversarial_steps=3"], "adversarial_radius is 0"),
             ("fashion-quick", &["optimizer.sam_kind=adaptive"], "optimizer.sam_radius is 0"),
@@ -149,6 +155,7 @@ mod tests {
             ("fashion-quick", &["optimizer.decay_epochs=[3]", "training.epochs=4"]),
             ("toy-two-moons", &["data.num_points=200", "optimizer.decay_factor=0.5"]),
             ("dat-cifar10", &["model.norm_momentum=0.2", "training.grow_at_auc=0.7"]),
+            ("two-moons-classifier", &["objective.gap_loss=softplus", "objective.p_x_weight=0.5"]),
             ("fashion-at", &["objective.adversarial_steps=3"]),
             ("sada-jem-cifar10", &["optimizer.sam_kind=plain"]),
             // A later session, and samples of the model, take the settings of chains.

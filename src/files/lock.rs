@@ -4,6 +4,7 @@ use std::{
     fs::{self, File, OpenOptions, TryLockError},
     io::{self, Write},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use serde::{Deserialize, Serialize};
@@ -12,6 +13,9 @@ use serde::{Deserialize, Serialize};
 pub(crate) const LOCK_NAME: &str = ".jempp-lock";
 /// Size limit of a lock file, which holds one short line about its owner.
 const MAX_HOLDER_BYTES: u64 = 4096;
+/// The number of tries to lock a folder while others only look at its lock, and the time between two of them.
+const MAX_TRIES: usize = 100;
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// Why a folder could not be locked.
 #[derive(Debug, thiserror::Error)]
@@ -46,6 +50,7 @@ impl FolderLock {
     /// Another process holds the lock, or the lock file cannot be written.
     pub(crate) fn take(folder: &Path) -> Result<Self, LockError> {
         let path = folder.join(LOCK_NAME);
+        let mut tries = 0;
         loop {
             let file = OpenOptions::new()
                 .create(true)
@@ -55,7 +60,14 @@ impl FolderLock {
                 .open(&path)?;
             let is_exclusive = match file.try_lock() {
                 Ok(()) => true,
-                Err(TryLockError::WouldBlock) => return Err(LockError::Held(holder_of(&path))),
+                Err(TryLockError::WouldBlock) => {
+                    tries += 1;
+                    if tries == MAX_TRIES || is_held(&file) {
+                        return Err(LockError::Held(holder_of(&path)));
+                    }
+                    std::thread::sleep(PAUSE);
+                    continue;
+                }
                 // Some network file systems have no locks.
                 Err(TryLockError::Error(_)) => false,
             };
@@ -72,10 +84,7 @@ impl FolderLock {
     /// The other owner of a folder, in words; `None` if the folder is free. Nothing is written.
     pub(crate) fn holder(folder: &Path) -> Option<String> {
         let path = folder.join(LOCK_NAME);
-        match File::open(&path).ok()?.try_lock_shared() {
-            Err(TryLockError::WouldBlock) => Some(holder_of(&path)),
-            _ => None,
-        }
+        is_held(&File::open(&path).ok()?).then(|| holder_of(&path))
     }
 
     /// Whether the lock keeps other processes out; `false` if the file system has no locks.
@@ -102,6 +111,11 @@ impl Drop for FolderLock {
             let _ = fs::remove_file(&self.path);
         }
     }
+}
+
+/// Whether another process owns a lock file. For a moment the file is shared, which a new owner waits for.
+fn is_held(file: &File) -> bool {
+    matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock))
 }
 
 /// Describes the owner of the folder.
@@ -168,6 +182,24 @@ mod tests {
         fs::write(dir.path().join(LOCK_NAME), b"{\"pid\":1}").unwrap();
         assert_eq!(FolderLock::holder(dir.path()), None);
         FolderLock::take(dir.path()).unwrap();
+    }
+
+    #[test]
+    fn one_who_only_looks_at_a_lock_owns_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join(LOCK_NAME);
+        fs::write(&path, b"").unwrap();
+        let looking = File::open(&path).unwrap();
+        looking.lock_shared().unwrap();
+        assert_eq!(FolderLock::holder(dir.path()), None);
+        let lock = std::thread::scope(|scope| {
+            scope.spawn(move || {
+                std::thread::sleep(5 * PAUSE);
+                drop(looking);
+            });
+            FolderLock::take(dir.path()).unwrap()
+        });
+        assert!(lock.is_exclusive());
     }
 
     #[cfg(unix)]

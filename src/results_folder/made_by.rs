@@ -10,7 +10,7 @@ use crate::files::read_at_most;
 /// The name of the file that records how the results were made.
 pub const MADE_BY: &str = "made-by.json";
 /// Size limit of that file, in bytes.
-const MADE_BY_BYTES: u64 = 1 << 20;
+const MADE_BY_BYTES: u64 = 16 << 20;
 
 /// The name of the file with the images of a part of some chains.
 pub const FRAMES_FILE: &str = "frames.bin";
@@ -28,7 +28,8 @@ pub enum Job {
 }
 
 impl Job {
-    /// The names of the files that the command may write, except [`MADE_BY`]. A `*` stands for any letters.
+    /// The names of the files that the command may write, except [`MADE_BY`]. A `*` stands for the key of a
+    /// measurement.
     pub const fn files(self) -> &'static [&'static str] {
         match self {
             Self::Sample => &[
@@ -53,17 +54,27 @@ impl Job {
         }
     }
 
-    /// Whether a file of this name is one that the command writes. In a report, the files of further data sets have a number,
-    /// as in `runs-2.csv`.
-    pub(super) fn owns(self, name: &str) -> bool {
+    /// Whether a file of this name is one of `files`, or, if these are not known, one that the command may write. In a
+    /// report, the files of further data sets have a number, as in `runs-2.csv`.
+    pub(super) fn owns(self, files: Option<&[String]>, name: &str) -> bool {
+        if let Some(files) = files {
+            return files.iter().any(|own| own == name);
+        }
         let (stem, ending) = name.rsplit_once('.').unwrap_or((name, ""));
-        let numbered = stem.rsplit_once('-').filter(|(_, number)| number.parse::<u32>().is_ok());
+        let is_number = |text: &str| text.parse::<u8>().is_ok_and(|number| number > 1);
+        let numbered = stem.rsplit_once('-').filter(|(_, number)| is_number(number));
         let plain = match numbered {
             Some((first, _)) if self == Self::Report => format!("{first}.{ending}"),
             _ => name.to_string(),
         };
+        let is_key = |text: &str| {
+            text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
+        };
         self.files().iter().any(|own| match own.split_once('*') {
-            Some((first, last)) => plain.starts_with(first) && plain.ends_with(last),
+            Some((first, last)) => plain
+                .strip_prefix(first)
+                .and_then(|rest| rest.strip_suffix(last))
+                .is_some_and(is_key),
             None => plain == *own,
         })
     }
@@ -95,6 +106,9 @@ pub struct MadeBy {
     pub seed: u64,
     /// Whether the command finished.
     pub finished: bool,
+    /// The names of the files, if they depend on what was read; otherwise they are those of [`Job::files`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub files: Option<Vec<String>>,
     /// What the results are a part of; none if they are whole.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub part: Option<PartOf>,
@@ -104,13 +118,18 @@ impl MadeBy {
     /// Creates the record of a command that starts now.
     pub fn new(job: Job, command: String, model: String, sha256: String, seed: u64) -> Self {
         let jempp = env!("CARGO_PKG_VERSION").to_string();
-        Self { job, command, jempp, model, sha256, seed, finished: false, part: None }
+        Self { job, command, jempp, model, sha256, seed, finished: false, files: None, part: None }
     }
 
     /// Reads the record of a folder, if there is one.
     pub(super) fn of(folder: &Path) -> Option<Self> {
         let bytes = read_at_most(&folder.join(MADE_BY), MADE_BY_BYTES).ok()?;
         serde_json::from_slice(&bytes).ok()
+    }
+
+    /// Whether a file of this name belongs to the results.
+    pub(super) fn owns(&self, name: &str) -> bool {
+        self.job.owns(self.files.as_deref(), name)
     }
 
     pub(super) fn to_json(&self) -> io::Result<Vec<u8>> {
@@ -128,5 +147,32 @@ impl fmt::Display for MadeBy {
             write!(out, "part {} of ", part.shard)?;
         }
         write!(out, "{results} of `{}` with the {what} {}", self.job.command(), self.model)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_owns_no_file_that_a_person_named() {
+        let owns = |name: &str| Job::Report.owns(None, name);
+        for name in ["report.html", "runs.csv", "runs-2.csv", "settings-12.tex", "curve-loss.svg"] {
+            assert!(owns(name), "{name}");
+        }
+        for name in [
+            "curve-loss-edited-by-me.svg",
+            "curve-loss.pdf",
+            "runs-2024.csv",
+            "runs-mine.csv",
+            "report-draft.html",
+            "notes.txt",
+        ] {
+            assert!(!owns(name), "{name}");
+        }
+        // What a record names is all that it owns.
+        let files = ["runs.csv".to_string()];
+        assert!(Job::Report.owns(Some(&files), "runs.csv"));
+        assert!(!Job::Report.owns(Some(&files), "runs-2.csv"));
     }
 }

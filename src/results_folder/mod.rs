@@ -135,10 +135,11 @@ impl Destination {
     /// # Errors
     /// The folder holds something that may not be replaced, or the path is not a folder.
     pub fn check(&self, job: Job) -> Result<Vec<String>, ResultsError> {
-        self.now().check_here(job)
+        self.now().check_here(job, None)
     }
 
-    fn check_here(&self, job: Job) -> Result<Vec<String>, ResultsError> {
+    /// Does [`Destination::check`] for a job that will write `files`, if these are known.
+    fn check_here(&self, job: Job, files: Option<&[String]>) -> Result<Vec<String>, ResultsError> {
         let path = &self.path;
         let entries = match fs::read_dir(path) {
             Ok(entries) => entries,
@@ -163,7 +164,7 @@ impl Destination {
         }
         let marker = path.join(MADE_BY);
         if let Ok(file) = fs::File::open(&marker)
-            && let Err(fs::TryLockError::WouldBlock) = file.try_lock()
+            && let Err(fs::TryLockError::WouldBlock) = file.try_lock_shared()
         {
             return Err(ResultsError::Busy(path.clone()));
         }
@@ -181,7 +182,7 @@ impl Destination {
             });
         }
         check_writable(&marker)?;
-        let is_own = owner(job, made_by.as_ref());
+        let is_own = owner(job, files, made_by.as_ref());
         for name in found.iter().filter(|name| is_own(name)) {
             let file = path.join(name);
             if fs::symlink_metadata(&file).is_ok_and(|found| found.is_dir()) {
@@ -211,7 +212,8 @@ impl Destination {
     }
 
     fn claim_here(&self, made_by: MadeBy) -> Result<ResultsFolder, ResultsError> {
-        self.check_here(made_by.job)?;
+        let (job, files) = (made_by.job, made_by.files.as_deref());
+        self.check_here(job, files)?;
         let path = &self.path;
         fs::create_dir_all(path).map_err(ResultsError::io(path))?;
         // One job at a time looks at the folder and takes it.
@@ -219,10 +221,10 @@ impl Destination {
             LockError::Held(_) => ResultsError::Busy(path.clone()),
             LockError::Io(source) => ResultsError::io(path)(source),
         })?;
-        self.check_here(made_by.job)?;
+        self.check_here(job, files)?;
         if self.replaces {
             let earlier = MadeBy::of(path);
-            let is_own = owner(made_by.job, earlier.as_ref());
+            let is_own = owner(job, files, earlier.as_ref());
             files::sweep(path, &is_own);
             for name in files::names_in(path).iter().filter(|name| is_own(name)) {
                 let file = path.join(name);
@@ -249,11 +251,11 @@ impl Destination {
     }
 }
 
-/// Tells the files to remove when `job` replaces the results of `made_by`: those of `job` and of the earlier job.
-fn owner(job: Job, made_by: Option<&MadeBy>) -> impl Fn(&str) -> bool {
-    let earlier = made_by.map(|made_by| made_by.job);
+/// Tells the files to remove when `job`, which writes `files`, replaces the results of `earlier`: those of both.
+fn owner(job: Job, files: Option<&[String]>, earlier: Option<&MadeBy>) -> impl Fn(&str) -> bool {
     move |name| {
-        name == MADE_BY || job.owns(name) || earlier.is_some_and(|earlier| earlier.owns(name))
+        let is_earlier = earlier.is_some_and(|earlier| earlier.owns(name));
+        name == MADE_BY || job.owns(files, name) || is_earlier
     }
 }
 
@@ -278,7 +280,7 @@ pub struct ResultsFolder {
 impl ResultsFolder {
     /// The path for a file of the job.
     pub fn file(&self, name: &str) -> PathBuf {
-        debug_assert!(self.made_by.job.owns(name), "{name} would never be replaced");
+        debug_assert!(self.made_by.owns(name), "{name} would never be replaced");
         self.path.join(name)
     }
 
@@ -291,7 +293,7 @@ impl ResultsFolder {
         let job = self.made_by.job;
         if let Some(part) = &mut self.made_by.part {
             for name in files::names_in(&self.path) {
-                if job.owns(&name) && name != PART_FILE {
+                if job.owns(None, &name) && name != PART_FILE {
                     let path = self.path.join(&name);
                     let sum = files::sha256_of(&path);
                     part.checksums.insert(name, sum.map_err(ResultsError::io(&path))?);

@@ -63,6 +63,9 @@ pub enum ReportError {
         /// The folders of the runs.
         found: String,
     },
+    /// Two runs were given the same name.
+    #[error("two runs are named {0}: give each a name of its own")]
+    SameName(String),
     /// The results cannot be written.
     #[error(transparent)]
     Results(#[from] ResultsError),
@@ -100,7 +103,8 @@ impl Report {
     /// are others.
     ///
     /// # Errors
-    /// A folder holds no run; no run has a step; a run is given twice; `names` is neither empty nor one for each run.
+    /// A folder holds no run; no run has a step; a run or a name is given twice; `names` is neither empty nor one for
+    /// each run.
     pub fn read(paths: &[PathBuf], names: &[String]) -> Result<Self, ReportError> {
         let folders: Vec<PathBuf> = paths.iter().flat_map(|path| run::folders(path)).collect();
         let place = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
@@ -115,7 +119,14 @@ impl Report {
             let (runs, names) = (folders.len(), names.len());
             return Err(ReportError::Names { runs, names, found: found.join(", ") });
         }
+        for (index, name) in names.iter().enumerate() {
+            if names[..index].iter().any(|other| other.trim() == name.trim()) {
+                return Err(ReportError::SameName(name.clone()));
+            }
+        }
         let (mut runs, mut without_steps) = (Vec::new(), Vec::new());
+        let mut left_out: Vec<String> =
+            paths.iter().flat_map(|path| run::without_folder(path)).collect();
         for (index, folder) in folders.iter().enumerate() {
             match Run::read(folder) {
                 Ok(mut run) => {
@@ -125,12 +136,15 @@ impl Report {
                     runs.push(run);
                 }
                 Err(error @ (ReportError::NoMetrics(_) | ReportError::OddMetrics(_))) => {
+                    left_out.push(match run::failure_of(folder) {
+                        Some(reason) => format!("{} failed: {reason}", folder.display()),
+                        None => error.to_string(),
+                    });
                     without_steps.push(error);
                 }
                 Err(error) => return Err(error),
             }
         }
-        let left_out = without_steps.iter().map(ToString::to_string).collect();
         match without_steps.into_iter().next() {
             Some(error) if runs.is_empty() => return Err(error),
             _ => tell_apart(&mut runs),
@@ -145,7 +159,8 @@ impl Report {
 
     /// What a reader should know about the runs, as sentences.
     pub fn notes(&self) -> Vec<String> {
-        let left_out = |why: &String| format!("{why}; this run is left out.");
+        let left_out =
+            |why: &String| format!("{}; this run is left out.", why.trim_end_matches('.'));
         let mut notes: Vec<String> = self.left_out.iter().map(left_out).collect();
         let data = self.data();
         if data.len() > 1 {
@@ -170,6 +185,11 @@ impl Report {
             .collect();
         if !going.is_empty() {
             notes.push(format!("Not at the end of training: {}.", going.join(", ")));
+        }
+        for run in &self.runs {
+            if let Some(reason) = run::failure_of(&run.path) {
+                notes.push(format!("{} failed: {}.", run.name, reason.trim_end_matches('.')));
+            }
         }
         for (index, run) in self.runs.iter().enumerate() {
             let is_same = |other: &&Run| {
@@ -207,38 +227,47 @@ impl Report {
     /// # Errors
     /// The folder may not be used, or a file cannot be written.
     pub fn write(&self, out: &Destination, command: String) -> Result<Vec<PathBuf>, ReportError> {
+        let files = self.files()?;
         let made_by = MadeBy::new(Job::Report, command, self.names().join(", "), String::new(), 0);
-        let folder = out.claim(made_by)?;
+        let names = files.iter().map(|(name, _)| name.clone()).collect();
+        let folder = out.claim(MadeBy { files: Some(names), ..made_by })?;
         let mut written = Vec::new();
-        let mut write = |name: String, bytes: &[u8]| {
+        for (name, bytes) in files {
             let path = folder.file(&name);
-            write_atomically(&path, bytes)
+            write_atomically(&path, &bytes)
                 .map_err(|source| ReportError::Write { path: path.clone(), source })?;
             written.push(path);
-            Ok::<(), ReportError>(())
-        };
-        let groups = self.groups();
-        let curves: Vec<Vec<Curve>> =
-            groups.iter().map(|(_, settings)| curves::curves(settings)).collect();
-        write("report.html".into(), self.page(&groups, &curves).as_bytes())?;
-        for (index, ((_, settings), curves)) in groups.iter().zip(&curves).enumerate() {
-            // The files of further data sets have a number.
-            let number = if index == 0 { String::new() } else { format!("-{}", index + 1) };
-            write(format!("runs{number}.csv"), tables::runs_csv(settings).as_bytes())?;
-            write(format!("settings{number}.csv"), tables::settings_csv(settings).as_bytes())?;
-            write(format!("settings{number}.tex"), tables::latex(settings).as_bytes())?;
-            for curve in curves {
-                let (metric, panel) = (curve.metric, curves::alone(curve, settings));
-                let failed = |why: String| ReportError::Curve(metric.key, why);
-                let svg = panel.svg().map_err(failed)?;
-                write(format!("curve-{}{number}.svg", metric.key), svg.as_bytes())?;
-                let png = panel.picture().map_err(failed)?;
-                let png = png_of(png).map_err(|error| failed(error.to_string()))?;
-                write(format!("curve-{}{number}.png", metric.key), &png)?;
-            }
         }
         folder.finish()?;
         Ok(written)
+    }
+
+    /// The files of the report, with their names; the page is the first.
+    fn files(&self) -> Result<Vec<(String, Vec<u8>)>, ReportError> {
+        let groups = self.groups();
+        let curves: Vec<Vec<Curve>> =
+            groups.iter().map(|(_, settings)| curves::curves(settings)).collect();
+        let page = self.page(&groups, &curves);
+        let mut files = vec![("report.html".to_string(), page.into_bytes())];
+        for (index, ((_, settings), curves)) in groups.iter().zip(&curves).enumerate() {
+            // The files of further data sets have a number.
+            let number = if index == 0 { String::new() } else { format!("-{}", index + 1) };
+            let mut add = |name: &str, ending: &str, bytes: Vec<u8>| {
+                files.push((format!("{name}{number}.{ending}"), bytes));
+            };
+            add("runs", "csv", tables::runs_csv(settings).into_bytes());
+            add("settings", "csv", tables::settings_csv(settings).into_bytes());
+            add("settings", "tex", tables::latex(settings).into_bytes());
+            for curve in curves {
+                let (metric, panel) = (curve.metric, curves::alone(curve, settings));
+                let failed = |why: String| ReportError::Curve(metric.key, why);
+                let name = format!("curve-{}", metric.key);
+                add(&name, "svg", panel.svg().map_err(failed)?.into_bytes());
+                let png = png_of(panel.picture().map_err(failed)?);
+                add(&name, "png", png.map_err(|error| failed(error.to_string()))?);
+            }
+        }
+        Ok(files)
     }
 
     fn page(&self, groups: &[(String, Vec<Setting>)], curves: &[Vec<Curve>]) -> String {

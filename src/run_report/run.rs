@@ -15,7 +15,7 @@ use super::{
 use crate::{
     config::{DatasetName, RunConfig},
     files::{self, read_at_most},
-    run_folder,
+    run_folder::{self, record::Record},
 };
 
 /// The size limit of a configuration and of a sample grid, in bytes.
@@ -191,7 +191,12 @@ fn name_of(path: &Path) -> String {
 fn read_config(path: &Path) -> Result<RunConfig, ReportError> {
     let file = run_folder::config_in(path);
     if !files::is_file(&file) {
-        return Err(ReportError::NoRun(path.to_path_buf(), run_folder::instead_of_config(path)));
+        let recorded = without_folder(path);
+        let found = match recorded.is_empty() {
+            true => run_folder::instead_of_config(path),
+            false => recorded.join("; "),
+        };
+        return Err(ReportError::NoRun(path.to_path_buf(), found));
     }
     let bytes = read_at_most(&file, MAX_CONFIG_BYTES)
         .map_err(|source| ReportError::Read { path: file.clone(), source })?;
@@ -215,9 +220,13 @@ fn newest_grid(path: &Path) -> Option<(u64, Vec<u8>)> {
     grids.into_iter().rev().find_map(read)
 }
 
+/// Whether there is a run in a folder.
+fn is_run(folder: &Path) -> bool {
+    files::is_file(&run_folder::config_in(folder))
+}
+
 /// The folders of runs that a path names: itself, or all in it, as in the folder of a sweep.
 pub(super) fn folders(path: &Path) -> Vec<PathBuf> {
-    let is_run = |folder: &Path| files::is_file(&run_folder::config_in(folder));
     if is_run(path) || files::is_file(path) {
         return vec![path.to_path_buf()];
     }
@@ -227,4 +236,21 @@ pub(super) fn folders(path: &Path) -> Vec<PathBuf> {
         names.iter().map(|name| path.join(name)).filter(|folder| is_run(folder)).collect();
     // The path alone, so that the error names it.
     if found.is_empty() { vec![path.to_path_buf()] } else { found }
+}
+
+/// The runs of the sweep in a folder that have a record there, but no folder with a run, each in a few words.
+pub(super) fn without_folder(path: &Path) -> Vec<String> {
+    let in_words = |(folder, record): (PathBuf, Record)| match record.failure {
+        Some(reason) => format!("{} failed: {reason}", folder.display()),
+        None => {
+            let found = run_folder::instead_of_config(&folder);
+            ReportError::NoRun(folder, found).to_string()
+        }
+    };
+    Record::all_in(path).filter(|(folder, _)| !is_run(folder)).map(in_words).collect()
+}
+
+/// Why the run in a folder failed, if it is of a sweep and did.
+pub(super) fn failure_of(folder: &Path) -> Option<String> {
+    Record::read(&Record::beside(folder)).ok()?.failure
 }

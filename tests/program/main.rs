@@ -35,3 +35,5 @@ mod shards;
 #[cfg(unix)]
 mod stopping;
 mod sweep;
+#[cfg(unix)]
+mod sweep_trouble;

@@ -149,14 +149,33 @@ fn runs_of_different_data_are_never_in_one_table() {
             && file(dir.path(), "out/runs-2.csv").contains("\nB <i>,")
     );
     // Once more into the same folder: only what a report writes is replaced.
-    for name in ["notes.txt", "runs-of-mine.csv", "curve.svg"] {
+    let mine = [
+        "notes.txt",
+        "runs-of-mine.csv",
+        "runs-3.csv",
+        "runs-2024.csv",
+        "curve.svg",
+        "curve-mine.svg",
+        "curve-loss-edited-by-me.svg",
+    ];
+    for name in mine {
         fs::write(dir.path().join("out").join(name), "mine").unwrap();
     }
     let said = fails(dir.path(), &["report", "moons", "--out", "out"]);
     assert!(said.contains("the results of `jempp report` with the runs A, B"), "{said}");
     succeeds(dir.path(), &["report", "moons", "--out", "out", "--force"]);
     assert!(!dir.path().join("out/runs-2.csv").exists());
-    for name in ["notes.txt", "runs-of-mine.csv", "curve.svg"] {
+    for name in mine {
+        assert_eq!(file(dir.path(), &format!("out/{name}")), "mine");
+    }
+    // An earlier version did not record the names of its files.
+    let record = dir.path().join("out/made-by.json");
+    let mut made_by: serde_json::Value =
+        serde_json::from_slice(&fs::read(&record).unwrap()).unwrap();
+    assert!(made_by.as_object_mut().unwrap().remove("files").is_some());
+    fs::write(&record, made_by.to_string()).unwrap();
+    succeeds(dir.path(), &["report", "rings", "--out", "out", "--force"]);
+    for name in ["notes.txt", "runs-of-mine.csv", "runs-2024.csv", "curve-loss-edited-by-me.svg"] {
         assert_eq!(file(dir.path(), &format!("out/{name}")), "mine");
     }
 }
@@ -197,6 +216,10 @@ fn what_is_no_run_is_named() {
             vec!["first", "other/first", "--name", "A"],
             "each run needs one name, in the order first, other/first; runs: 2, names: 1",
         ),
+        (
+            vec!["first", "other/first", "--name", "A", "--name", "A"],
+            "two runs are named A: give each a name of its own",
+        ),
         (vec!["first", "--name", " "], "--name needs"),
     ] {
         let arguments: Vec<&str> =
@@ -235,6 +258,51 @@ fn a_run_without_a_step_is_left_out_and_named() {
     }
     let runs = file(dir.path(), "out/runs.csv");
     assert!(runs.lines().count() == 2 && runs.contains("\nB,"), "{runs}");
+}
+
+/// Writes what a sweep records of a run beside its folder.
+fn write_record(dir: &Path, run: &str, failure: Option<&str>) {
+    let record = serde_json::json!({
+        "settings": [], "seed": 0, "preset": "toy-two-moons", "data": null, "is_done": false,
+        "failure": failure, "secs": 1.0,
+    });
+    let path = dir.join(format!("{run}.json"));
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(path, record.to_string()).unwrap();
+}
+
+#[test]
+fn runs_of_a_sweep_that_failed_or_left_nothing_are_named() {
+    let dir = tempfile::tempdir().unwrap();
+    for name in ["q/late-seed-0", "q/ok-seed-0", "q/odd-seed-0"] {
+        write_run(dir.path(), name, &[], [0.5, 0.6]);
+    }
+    fs::write(dir.path().join("q/odd-seed-0/metrics.jsonl"), "").unwrap();
+    write_record(dir.path(), "q/bad-seed-0", Some("no data in nosuch"));
+    write_record(dir.path(), "q/late-seed-0", Some("the training diverged."));
+    write_record(dir.path(), "q/new-seed-0", None);
+    write_record(dir.path(), "q/odd-seed-0", Some("no memory"));
+    write_record(dir.path(), "q/ok-seed-0", None);
+    fs::write(dir.path().join("q/notes.json"), "{}").unwrap();
+    let output = jempp(dir.path(), &["report", "q", "--out", "out"]);
+    let said = text(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    let page = file(dir.path(), "out/report.html");
+    for words in [
+        "q/bad-seed-0 failed: no data in nosuch; this run is left out.",
+        "q/new-seed-0 holds no training run: there is no such folder; this run is left out.",
+        "q/odd-seed-0 failed: no memory; this run is left out.",
+        "late-seed-0 failed: the training diverged.",
+    ] {
+        assert!(said.contains(&format!("note: {words}\n")) && page.contains(words), "{said}");
+    }
+    assert_eq!(said.matches("failed").count(), 3, "{said}");
+    assert!(!said.contains("notes"), "{said}");
+    // Where nothing else is there, the error says why.
+    write_record(dir.path(), "none/bad-seed-0", Some("no data in nosuch"));
+    let said = fails(dir.path(), &["report", "none"]);
+    let words = "none holds no training run: none/bad-seed-0 failed: no data in nosuch";
+    assert!(said.contains(words), "{said}");
 }
 
 #[test]

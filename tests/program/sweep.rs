@@ -1,13 +1,18 @@
 //! `jempp sweep`: many runs from one file, which is done once however often it is called.
 
-use std::{fs, path::Path, process::Command, time::Duration};
+use std::{fs, path::Path};
 
-use crate::run::{fails, hears_signals, jempp, succeeds, text};
+use crate::run::{fails, jempp, succeeds, text};
 
 const MOONS: &str = "preset = \"toy-two-moons\"\nseeds = [0, 1]\n[set]\ntraining.epochs = 1\n[grid]\n\
                      optimizer.learning_rate = [1e-3, 1e-4]\n";
 
-fn folder(content: &str) -> tempfile::TempDir {
+/// A sweep of one run, which takes about a second.
+pub(crate) fn one(seed: u32) -> String {
+    format!("preset = \"toy-two-moons\"\nseeds = [{seed}]\n[set]\ntraining.epochs = 1\n")
+}
+
+pub(crate) fn folder(content: &str) -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("rates.toml"), content).unwrap();
     dir
@@ -118,9 +123,6 @@ fn a_run_that_another_jempp_trains_is_left_to_it() {
 
 #[test]
 fn a_sweep_takes_a_new_folder_or_that_of_a_sweep() {
-    let one = |seed: u32| {
-        format!("preset = \"toy-two-moons\"\nseeds = [{seed}]\n[set]\ntraining.epochs = 1\n")
-    };
     let dir = folder(&one(0));
     let mine = dir.path().join("mine");
     fs::create_dir(&mine).unwrap();
@@ -189,39 +191,23 @@ fn what_is_wrong_with_a_file_is_said_before_anything_starts() {
     assert_eq!(fs::read(mine.join("notes.txt")).unwrap(), b"mine");
 }
 
-#[cfg(unix)]
 #[test]
-fn a_sweep_that_is_stopped_continues_as_if_it_was_not() {
-    let content =
-        "preset = \"toy-two-moons\"\n[set]\ntraining.epochs = 30\n[[run]]\nname = \"a\"\n";
-    let whole = folder(content);
-    succeeds(whole.path(), &["sweep", "rates.toml", "--device", "cpu"]);
-
-    let dir = folder(content);
-    let child = hears_signals(&mut Command::new(env!("CARGO_BIN_EXE_jempp")))
-        .args(["sweep", "rates.toml", "--device", "cpu"])
-        .current_dir(dir.path())
-        .stdout(std::process::Stdio::piped())
-        .stderr(std::process::Stdio::piped())
-        .spawn()
-        .unwrap();
-    let metrics = dir.path().join("sweeps/rates/a-seed-0/metrics.jsonl");
-    for _ in 0..600 {
-        if fs::metadata(&metrics).is_ok_and(|file| file.len() > 0) {
-            break;
+fn nothing_is_written_into_the_data_of_a_run() {
+    for (content, out) in [
+        ("preset = \"auto\"\ndata = \"pics\"\n", "pics/sweep"),
+        ("data = \"pics\"\n", "pics"),
+        ("[set]\ndata.dir = \"pics\"\n", "other/../pics/sweep"),
+        ("[grid]\ndata.dir = [\"other\", \"pics\"]\n", "pics/sweep"),
+        ("[[run]]\nname = \"a\"\ndata.dir = \"pics\"\n", "pics/sweep"),
+    ] {
+        let dir = folder(content);
+        for class in ["pics/cat", "pics/dog", "other/cat"] {
+            fs::create_dir_all(dir.path().join(class)).unwrap();
         }
-        std::thread::sleep(Duration::from_millis(50));
+        let said = fails(dir.path(), &["sweep", "rates.toml", "--device", "cpu", "--out", out]);
+        let words =
+            format!("{out} lies in the data folder pics, where what is written becomes data");
+        assert!(said.contains(&words), "{content}: {said}");
+        assert_eq!(fs::read_dir(dir.path().join("pics")).unwrap().count(), 2, "{content}");
     }
-    // Only the sweep hears of it, as when a queue stops it, and passes it on.
-    Command::new("kill").arg(child.id().to_string()).status().unwrap();
-    let output = child.wait_with_output().unwrap();
-    let said = text(&output.stdout);
-    if output.status.code() == Some(143) {
-        assert!(said.contains("stopped, to be continued"), "{said}");
-        let listed = succeeds(dir.path(), &["sweep", "rates.toml", "--list"]);
-        assert!(listed.contains("begun, not at its end"), "{listed}");
-    }
-    succeeds(dir.path(), &["sweep", "rates.toml", "--device", "cpu"]);
-    let run = |dir: &tempfile::TempDir| dir.path().join("sweeps/rates/a-seed-0");
-    crate::kills::assert_alike(&run(&dir), &run(&whole));
 }

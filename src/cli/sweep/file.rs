@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::anyhow;
+use anyhow::{anyhow, ensure};
 use serde::de::DeserializeOwned;
 use toml::{Table, Value};
 
@@ -20,6 +20,9 @@ const KEYS: [(&str, &str); 6] = [
     ("grid", "a section: [grid], and below it lists as in training.epochs = [2, 4]"),
     ("run", "a list of sections: [[run]], and below each its name and its keys"),
 ];
+
+/// Keys with their values, each as `--set` takes it.
+pub(super) type Settings = Vec<(String, String)>;
 
 /// The content of a sweep's file.
 #[derive(Debug)]
@@ -79,6 +82,38 @@ fn unknown(key: &str) -> anyhow::Error {
 /// Whether a key belongs to the file itself, not to a run.
 pub(super) fn is_of_file(key: &str) -> bool {
     KEYS.iter().any(|(known, _)| *known == key)
+}
+
+/// The keys of a table, as [`leaves`] finds them, with their values as texts.
+pub(super) fn flat(table: Table, place: &str) -> anyhow::Result<Settings> {
+    let leaves = leaves(table, place)?.into_iter();
+    Ok(leaves.map(|(key, value)| (key, value.to_string())).collect())
+}
+
+/// The keys of a table with their sections, as in `sampler.step_size`, and their values.
+///
+/// # Errors
+/// A key is there twice: for TOML, `"a.b"` and `a.b` are two keys.
+pub(super) fn leaves(table: Table, place: &str) -> anyhow::Result<Vec<(String, Value)>> {
+    let mut found = Vec::new();
+    gather(table, "", &mut found);
+    for (index, (key, _)) in found.iter().enumerate() {
+        ensure!(
+            found[..index].iter().all(|(other, _)| other != key),
+            "`{key}` is in {place} twice: keep one of them"
+        );
+    }
+    Ok(found)
+}
+
+fn gather(table: Table, prefix: &str, found: &mut Vec<(String, Value)>) {
+    for (key, value) in table {
+        let key = format!("{prefix}{key}");
+        match value {
+            Value::Table(inner) => gather(inner, &format!("{key}."), found),
+            value => found.push((key, value)),
+        }
+    }
 }
 
 #[cfg(test)]

@@ -3,42 +3,26 @@
 
 mod file;
 mod plan;
-mod record;
+mod work;
 
-use std::{
-    fs::File,
-    io::{Read, Seek, SeekFrom},
-    path::{Path, PathBuf},
-    process::{Child, Command, ExitStatus, Stdio},
-    time::{Duration, Instant},
-};
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail, ensure};
 use clap::Args;
-use indicatif::HumanDuration;
 
-use self::{
-    plan::{Plan, Run},
-    record::Record,
-};
-use super::progress;
+use self::plan::{Plan, Run};
+use super::check_printed;
 use crate::{
     checkpoint,
     counts::{counted, grouped},
     device,
     files::{self, FolderLock},
-    ranks::launch,
     results_folder::some_of,
+    run_folder::{self, record::Record},
     say::{complain, say},
     signals,
 };
 
-/// What a run printed, beside its folder.
-const LOG: &str = "log";
-/// The last bytes of a log in which a run says how it ended.
-const MAX_LAST_BYTES: u64 = 1 << 16;
-/// The time between two looks at the runs.
-const PAUSE: Duration = Duration::from_millis(100);
 /// The largest number of runs at once.
 const MAX_JOBS: usize = 256;
 /// The number of failed runs that an error names.
@@ -57,11 +41,11 @@ pub(super) struct SweepArgs {
     /// Do this one run, counted from 0, as in --task $SLURM_ARRAY_TASK_ID.
     #[arg(long, value_name = "I")]
     task: Option<usize>,
-    /// Do runs again that failed.
-    #[arg(long)]
+    /// Do runs again that failed, as --task always does.
+    #[arg(long, conflicts_with = "task")]
     retry: bool,
     /// Print the runs and where each stands, and start none.
-    #[arg(long, conflicts_with_all = ["task", "retry"])]
+    #[arg(long, conflicts_with_all = ["task", "retry", "jobs", "device"])]
     list: bool,
     /// Compute device of every run: auto, gpu, cpu, or an adapter's index or name.
     #[arg(long, default_value = "auto")]
@@ -77,15 +61,6 @@ enum Standing {
     Failed(String),
     /// Another jempp, which is named, trains it now.
     Elsewhere(String),
-}
-
-/// A run that is being done.
-struct Job<'a> {
-    run: &'a Run,
-    child: Child,
-    started: Instant,
-    /// The length of its log when it started.
-    log_begin: u64,
 }
 
 /// A sweep and its folder.
@@ -115,7 +90,7 @@ pub(super) fn run(args: &SweepArgs) -> anyhow::Result<()> {
             };
             say!("{index}  {}  {words}", run.name);
         }
-        return Ok(());
+        return check_printed();
     }
     let is_due = |standing: &Standing| match standing {
         Standing::Done => false,
@@ -136,8 +111,13 @@ pub(super) fn run(args: &SweepArgs) -> anyhow::Result<()> {
             vec![run]
         }
         None => {
-            let all = sweep.plan.runs.iter().zip(&standings);
-            all.filter(|(_, standing)| is_due(standing)).map(|(run, _)| run).collect()
+            let all = || sweep.plan.runs.iter().zip(&standings);
+            for (run, standing) in all().filter(|(_, standing)| !is_due(standing)) {
+                if let Standing::Failed(reason) = standing {
+                    complain!("{}: failed: {reason}", run.name);
+                }
+            }
+            all().filter(|(_, standing)| is_due(standing)).map(|(run, _)| run).collect()
         }
     };
     if !chosen.is_empty() {
@@ -157,11 +137,6 @@ impl Sweep {
         self.out.join(&run.name)
     }
 
-    /// A file beside the folder of a run.
-    fn beside(&self, run: &Run, ending: &str) -> PathBuf {
-        self.out.join(format!("{}.{ending}", run.name))
-    }
-
     /// Where every run stands.
     ///
     /// # Errors
@@ -171,7 +146,7 @@ impl Sweep {
     }
 
     fn standing(&self, run: &Run) -> anyhow::Result<Standing> {
-        let (folder, path) = (self.folder(run), self.beside(run, Record::ENDING));
+        let (folder, path) = (self.folder(run), self.record_path(run));
         if !files::exists(&path) {
             ensure!(
                 !files::exists(&folder),
@@ -180,13 +155,14 @@ impl Sweep {
             );
             return Ok(Standing::New);
         }
-        let record = Record::read(&path)?;
+        let record =
+            Record::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
         ensure!(
             record.is_of_same_run(&self.record(run)),
             "{} was made with other settings: choose another folder with --out",
             path.display()
         );
-        if record.is_done {
+        if record.is_done && files::is_taken(&folder) {
             return Ok(Standing::Done);
         }
         if let Some(holder) = FolderLock::holder(&folder) {
@@ -194,21 +170,32 @@ impl Sweep {
         }
         Ok(match record.failure {
             Some(reason) => Standing::Failed(reason),
-            None if checkpoint::file_in(&folder).is_file() => Standing::Begun,
-            None => Standing::New,
+            None if record.is_done => {
+                Standing::Failed("it was done, but its folder is not there".into())
+            }
+            None if files::is_file(&checkpoint::file_in(&folder)) => Standing::Begun,
+            None => obstacle(&folder).map_or(Standing::New, Standing::Failed),
         })
     }
 
-    /// Checks that the sweep's folder is free, or is that of a sweep.
+    /// Checks that the sweep's folder is free, or is that of a sweep, and does not lie in the data of a run.
     fn check_folder(&self) -> anyhow::Result<()> {
         let out = self.out.display();
         ensure!(!self.out.is_file(), "{out} is a file: choose a folder with --out");
+        for data in &self.plan.own_data {
+            files::check_outside(&self.out, data)?;
+        }
         ensure!(
-            !files::is_taken(&self.out) || Record::is_in(&self.out),
+            !files::is_taken(&self.out) || Record::all_in(&self.out).next().is_some(),
             "{out} is not the folder of a sweep, and it holds {}: choose another folder with --out",
             some_of(&files::names_in(&self.out))
         );
         Ok(())
+    }
+
+    /// The place of the record of a run, beside its folder.
+    fn record_path(&self, run: &Run) -> PathBuf {
+        Record::beside(&self.folder(run))
     }
 
     /// The record of a run that has not ended.
@@ -223,139 +210,6 @@ impl Sweep {
             failure: None,
             secs: 0.0,
         }
-    }
-
-    /// Does runs, `jobs` at once. A request to stop is passed on to all of them, and each saves.
-    fn work(&self, runs: &[&Run], jobs: usize) -> anyhow::Result<()> {
-        let count = runs.len();
-        let mut waiting = runs.iter().enumerate();
-        let mut going: Vec<Job> = Vec::new();
-        let mut has_passed_on = false;
-        loop {
-            while going.len() < jobs
-                && !signals::is_requested()
-                && let Some((index, run)) = waiting.next()
-            {
-                // Another sweep of this folder may have come before this one.
-                if !self.is_left_to_another(run)? {
-                    say!("[{}/{count}] {} begins", index + 1, run.name);
-                    going.push(self.start(run)?);
-                }
-            }
-            if going.is_empty() {
-                return Ok(());
-            }
-            if signals::is_requested() && !std::mem::replace(&mut has_passed_on, true) {
-                going.iter().for_each(|job| stop(&job.child));
-            }
-            let mut left = Vec::new();
-            for mut job in going {
-                match job.child.try_wait().context("cannot wait for a run")? {
-                    Some(status) => self.end(&job, status)?,
-                    None => left.push(job),
-                }
-            }
-            going = left;
-            std::thread::sleep(PAUSE);
-        }
-    }
-
-    /// Whether another jempp trains a run, or has done it; if so, says it.
-    fn is_left_to_another(&self, run: &Run) -> anyhow::Result<bool> {
-        match self.standing(run)? {
-            Standing::Elsewhere(holder) => {
-                say!("{}: is being trained by another jempp ({holder}); left to it", run.name);
-            }
-            Standing::Done => say!("{}: was done by another jempp", run.name),
-            Standing::New | Standing::Begun | Standing::Failed(_) => return Ok(false),
-        }
-        Ok(true)
-    }
-
-    /// Starts a run, or resumes it.
-    fn start<'a>(&self, run: &'a Run) -> anyhow::Result<Job<'a>> {
-        let program = std::env::current_exe().context("cannot find the program jempp itself")?;
-        let folder = self.folder(run);
-        let mut command = Command::new(program);
-        // A task of a queue may itself be one of several processes; its runs are not.
-        for name in launch::variables() {
-            command.env_remove(name);
-        }
-        command.arg("train");
-        if checkpoint::file_in(&folder).is_file() {
-            command.arg("--resume").arg(&folder);
-        } else {
-            // A run that ended before its first checkpoint has nothing to resume.
-            if folder.is_dir() {
-                std::fs::remove_dir_all(&folder)
-                    .with_context(|| format!("cannot remove {}", folder.display()))?;
-            }
-            command.arg("--preset").arg(&self.plan.preset).arg("--out").arg(&folder);
-            command.arg("--seed").arg(run.seed.to_string());
-            if let Some(data) = &self.plan.data {
-                command.arg("--data").arg(data);
-            }
-            for (key, value) in &run.settings {
-                command.arg("--set").arg(format!("{key}={value}"));
-            }
-        }
-        command.arg("--device").arg(&self.device);
-        // The record is written first, because it marks the folder as that of a sweep.
-        self.record(run).write(&self.beside(run, Record::ENDING))?;
-        let path = self.beside(run, LOG);
-        let log = || {
-            let log = File::options().append(true).create(true).open(&path)?;
-            Ok::<_, std::io::Error>((log.metadata()?.len(), log.try_clone()?, log))
-        };
-        let (log_begin, errors, log) =
-            log().with_context(|| format!("cannot write {}", path.display()))?;
-        command.stdin(Stdio::null()).stdout(log).stderr(errors);
-        let child = command.spawn().context("cannot start a run")?;
-        Ok(Job { run, child, started: Instant::now(), log_begin })
-    }
-
-    /// Notes how a run ended.
-    fn end(&self, job: &Job, status: ExitStatus) -> anyhow::Result<()> {
-        let (run, took) = (job.run, job.started.elapsed());
-        let said = self.last_said(job);
-        // The run itself knows whether it came to its end.
-        let is_done =
-            status.success() && said.lines().any(|line| line.starts_with(progress::TRAINED));
-        if !is_done && self.is_left_to_another(run)? {
-            return Ok(());
-        }
-        let mut record = Record { secs: took.as_secs_f64(), is_done, ..self.record(run) };
-        if is_done {
-            say!("{}: done in {}", run.name, HumanDuration(took));
-        } else if signals::is_requested() {
-            say!("{}: stopped, to be continued", run.name);
-        } else if status.success() {
-            say!("{}: ended before its last step; the same command continues it", run.name);
-        } else {
-            let error = said.lines().rev().find_map(|line| line.strip_prefix("error: "));
-            let reason = error.map_or_else(
-                || {
-                    let log = self.beside(run, LOG);
-                    format!("it ended without an error message ({status}); see {}", log.display())
-                },
-                str::to_string,
-            );
-            complain!("{}: failed: {reason}", run.name);
-            record.failure = Some(reason);
-        }
-        record.write(&self.beside(run, Record::ENDING))
-    }
-
-    /// The last lines that a run printed since it was started; none if its log cannot be read.
-    fn last_said(&self, job: &Job) -> String {
-        let read = || {
-            let (mut file, len) = files::open(&self.beside(job.run, LOG))?;
-            file.seek(SeekFrom::Start(job.log_begin.max(len.saturating_sub(MAX_LAST_BYTES))))?;
-            let mut bytes = Vec::new();
-            file.take(MAX_LAST_BYTES).read_to_end(&mut bytes)?;
-            Ok::<_, std::io::Error>(bytes)
-        };
-        String::from_utf8_lossy(&read().unwrap_or_default()).into_owned()
     }
 
     /// Says where the sweep stands, after all its runs or after one `task` of it.
@@ -413,15 +267,11 @@ impl Sweep {
     }
 }
 
-/// Asks a run to save and to stop.
-#[cfg(unix)]
-fn stop(child: &Child) {
-    if let Ok(pid) = libc::pid_t::try_from(child.id()) {
-        // SAFETY: `kill` only sends a signal. The child was not waited for yet, so its number is still its own.
-        unsafe { libc::kill(pid, libc::SIGTERM) };
-    }
+/// Why the run in a folder can neither go on nor begin, if so.
+fn obstacle(folder: &Path) -> Option<String> {
+    let found = run_folder::instead_of_run(folder)?;
+    Some(format!(
+        "{} has no run that can go on: {found}; put its checkpoint back, or move the folder",
+        folder.display()
+    ))
 }
-
-/// The console passes Ctrl-C on to every process in it.
-#[cfg(not(unix))]
-fn stop(_: &Child) {}

@@ -1,12 +1,15 @@
 //! The plan of a sweep: the runs that its file asks for, each of them checked.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context, bail, ensure};
 use toml::{Table, Value};
 
 use super::super::{settings, used};
-use super::file::{SweepFile, is_of_file};
+use super::file::{Settings, SweepFile, flat, is_of_file, leaves};
 use crate::{
     config::{AUTO, DatasetName, RunConfig},
     data, files,
@@ -17,7 +20,7 @@ use crate::{
 const MAX_BYTES: u64 = 1 << 20;
 /// The largest number of runs of a sweep.
 const MAX_RUNS: usize = 10_000;
-/// The largest number of characters of a run's name.
+/// The most bytes of a run's name that are kept; a file system counts bytes.
 const MAX_NAME: usize = 100;
 /// The preset of runs that name none.
 const PRESET: &str = "fashion-quick";
@@ -30,6 +33,8 @@ pub(super) struct Plan {
     pub(super) preset: String,
     pub(super) data: Option<PathBuf>,
     pub(super) runs: Vec<Run>,
+    /// The paths of the runs' own data, in which nothing may be written.
+    pub(super) own_data: BTreeSet<PathBuf>,
 }
 
 /// One run of a sweep.
@@ -41,9 +46,6 @@ pub(super) struct Run {
     pub(super) settings: Settings,
     pub(super) seed: u64,
 }
-
-/// Keys with their values, each as `--set` takes it.
-type Settings = Vec<(String, String)>;
 
 impl Plan {
     /// Reads a sweep's file and checks every run, as far as the files of the data need not be read.
@@ -62,7 +64,7 @@ impl Plan {
 
     fn parse(text: &str) -> anyhow::Result<Self> {
         let SweepFile { preset, data, seeds, set, grid, run } = SweepFile::parse(text)?;
-        let (common, listed, axes) = (flat(set), listed(run)?, axes(grid)?);
+        let (common, listed, axes) = (flat(set, "[set]")?, listed(run)?, axes(grid)?);
         check_keys(&common, &listed, &axes, data.is_some())?;
         let variants = combined(listed, &axes)?;
         ensure!(!seeds.is_empty(), "`seeds` is empty: give at least one, as in seeds = [0, 1]");
@@ -85,13 +87,15 @@ impl Plan {
                 });
             }
         }
-        let plan = Self { preset: preset.unwrap_or_else(|| PRESET.into()), data, runs };
-        plan.check()?;
+        let preset = preset.unwrap_or_else(|| PRESET.into());
+        let mut plan = Self { preset, data, runs, own_data: BTreeSet::new() };
+        plan.own_data = plan.check()?;
         Ok(plan)
     }
 
-    /// Checks every run, and that no two have the same name.
-    fn check(&self) -> anyhow::Result<()> {
+    /// Checks every run, and that no two have the same name. Returns the paths of their own data.
+    fn check(&self) -> anyhow::Result<BTreeSet<PathBuf>> {
+        let mut own_data = BTreeSet::new();
         for (index, run) in self.runs.iter().enumerate() {
             if self.runs[..index].iter().any(|other| other.name == run.name) {
                 bail!(
@@ -100,13 +104,15 @@ impl Plan {
                     run.name
                 );
             }
-            self.check_run(run).with_context(|| format!("run {}", run.name))?;
+            let config = self.check_run(run).with_context(|| format!("run {}", run.name))?;
+            own_data.insert(config.data.own_path().to_path_buf());
         }
-        Ok(())
+        Ok(own_data)
     }
 
-    /// Checks a run as its training will, except for what depends on files, or on the recipe that fits them.
-    fn check_run(&self, run: &Run) -> anyhow::Result<()> {
+    /// Checks a run as its training will, except for what depends on files, or on the recipe that fits them. Returns its
+    /// configuration, so far as it is known.
+    fn check_run(&self, run: &Run) -> anyhow::Result<RunConfig> {
         let keys = || run.settings.iter().map(|(key, _)| key.as_str());
         let mut config = RunConfig::default();
         if self.data.is_some() || keys().any(|key| key == DATA_DIR) {
@@ -139,7 +145,7 @@ impl Plan {
         {
             bail!("{}", TrainingError::NoValidation);
         }
-        Ok(())
+        Ok(config)
     }
 }
 
@@ -159,7 +165,8 @@ fn listed(tables: Vec<Table>) -> anyhow::Result<Vec<(String, Settings)>> {
             listed.iter().all(|(other, _)| *other != name),
             "two runs are named {name}: give each [[run]] a name of its own, which differs in more than capitals and signs"
         );
-        listed.push((name, flat(table)));
+        let own = flat(table, &format!("[[run]] {name}"))?;
+        listed.push((name, own));
     }
     if listed.is_empty() {
         listed.push((String::new(), Vec::new()));
@@ -185,7 +192,7 @@ fn axes(grid: Table) -> anyhow::Result<Vec<(String, Vec<String>)>> {
         }
         Ok((key, values.iter().map(ToString::to_string).collect()))
     };
-    leaves(grid, "").into_iter().map(axis).collect()
+    leaves(grid, "[grid]")?.into_iter().map(axis).collect()
 }
 
 /// Whether two values are the same for a run: 1 is 1.0.
@@ -259,15 +266,11 @@ fn combined(
         ensure!(all.len() <= MAX_RUNS, "more than {MAX_RUNS} runs");
     }
     for (name, settings) in &mut all {
-        if name.chars().count() > MAX_NAME {
+        if name.len() > MAX_NAME {
             // A folder's name has a limit; the end keeps long names apart.
             let hash = files::sha256(format!("{settings:?}").as_bytes());
-            *name = name
-                .chars()
-                .take(MAX_NAME)
-                .chain("-".chars())
-                .chain(hash.chars().take(8))
-                .collect();
+            name.truncate(name.floor_char_boundary(MAX_NAME));
+            *name = format!("{name}-{}", &hash[..8]);
         }
     }
     Ok(all)
@@ -283,22 +286,6 @@ fn plain(text: &str) -> String {
         .collect();
     let sign = if text.trim_start().starts_with('-') { "minus-" } else { "" };
     format!("{sign}{}", words.join("-"))
-}
-
-/// The keys of a table with their sections, as in `sampler.step_size`, and their values.
-fn leaves(table: Table, prefix: &str) -> Vec<(String, Value)> {
-    let values = table.into_iter().flat_map(|(key, value)| {
-        let key = format!("{prefix}{key}");
-        match value {
-            Value::Table(inner) => leaves(inner, &format!("{key}.")),
-            value => vec![(key, value)],
-        }
-    });
-    values.collect()
-}
-
-fn flat(table: Table) -> Settings {
-    leaves(table, "").into_iter().map(|(key, value)| (key, value.to_string())).collect()
 }
 
 #[cfg(test)]
@@ -370,6 +357,18 @@ mod tests {
                 "[grid]\ntraining.epochs = [2, 3]\n[[run]]\nname = \"A\"\ntraining.epochs = 2",
                 "`training.epochs` is in [[run]] a and in [grid]",
             ),
+            (
+                "[grid]\n\"training.epochs\" = [1, 2]\ntraining.epochs = [3, 4]",
+                "`training.epochs` is in [grid] twice: keep one of them",
+            ),
+            (
+                "[set]\n\"training.epochs\" = 1\ntraining.epochs = 3",
+                "`training.epochs` is in [set] twice",
+            ),
+            (
+                "[[run]]\nname = \"A\"\n\"training.epochs\" = 1\ntraining.epochs = 3",
+                "`training.epochs` is in [[run]] a twice",
+            ),
             ("data = \"x\"\n[set]\ndata.dir = \"y\"", "`data` and `data.dir` both name the place"),
             (
                 "data = \"x\"\n[grid]\ndata.dir = [\"y\"]",
@@ -404,13 +403,16 @@ mod tests {
 
     #[test]
     fn long_names_stay_apart_and_signs_are_kept() {
-        let long = "x".repeat(300);
-        let text = format!(
-            "[[run]]\nname = \"{long} a\"\ntraining.epochs = 1\n[[run]]\nname = \"{long} b\"\ntraining.epochs = 2"
-        );
-        let plan = Plan::parse(&text).unwrap();
-        assert!(plan.runs.iter().all(|run| run.name.chars().count() < 140));
-        assert_ne!(plan.runs[0].name, plan.runs[1].name);
+        for letter in ["x", "\u{e4}", "\u{d55c}", "\u{20000}"] {
+            let long = letter.repeat(90);
+            let long = format!("{long} {long}");
+            let text = format!(
+                "[[run]]\nname = \"{long} a\"\ntraining.epochs = 1\n[[run]]\nname = \"{long} b\"\ntraining.epochs = 2"
+            );
+            let plan = Plan::parse(&text).unwrap();
+            assert!(plan.runs.iter().all(|run| (100..140).contains(&run.name.len())), "{letter}");
+            assert_ne!(plan.runs[0].name, plan.runs[1].name);
+        }
         assert_eq!(plain("-0.5"), "minus-0.5");
         assert_eq!(plain("../A b"), "..-a-b");
     }

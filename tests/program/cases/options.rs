@@ -10,7 +10,7 @@ fn words(line: &str) -> Vec<&str> {
 }
 
 /// Commands with an option that has no effect, and what the refusal must name.
-const UNUSED: [(&str, &str); 11] = [
+const UNUSED: [(&str, &str); 14] = [
     ("train --device cpu --out r --dataset mnist --data d --set data.size=8", "data.size"),
     ("train --device cpu --out r --preset toy-two-moons --data d", "--data"),
     ("train --device cpu --out r --dataset fashion-mnist-embedded --data d", "fashion-mnist"),
@@ -22,6 +22,9 @@ const UNUSED: [(&str, &str); 11] = [
     ("eval accuracy --device cpu --out r --model two-moons --data d", "--data"),
     ("eval accuracy --device cpu --out r --model two-moons --ood d", "--ood"),
     ("bench --device cpu --batch-size 3", "--arch"),
+    ("sweep rates.toml --list --device cpu", "--device"),
+    ("sweep rates.toml --list --jobs 2", "--jobs"),
+    ("sweep rates.toml --task 0 --retry", "--retry"),
 ];
 
 #[test]

@@ -41,12 +41,13 @@ fn results_do_not_depend_on_being_able_to_print() {
 }
 
 /// Commands whose result is what they print.
-const PRINTING: [&str; 7] = [
+const PRINTING: [&str; 8] = [
     "config",
     "config --preset toy-rings",
     "devices",
     "devices --json",
     "data points.csv --json",
+    "sweep rates.toml --list",
     "--help",
     "train --help",
 ];
@@ -55,6 +56,7 @@ const PRINTING: [&str; 7] = [
 fn what_only_prints_fails_where_nothing_can_be_written_and_not_where_nobody_reads() {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("points.csv"), "0,0,a\n1,1,b\n0,1,a\n1,0,b\n").unwrap();
+    std::fs::write(dir.path().join("rates.toml"), "seeds = [0, 1]\n").unwrap();
     let status = |words: &str, streams: &str| {
         let ended = ended(&mut in_shell(dir.path(), words, streams));
         assert!(!ended.stderr.contains("panicked"), "{words} {streams}: {}", ended.stderr);

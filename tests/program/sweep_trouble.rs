@@ -1,0 +1,193 @@
+//! Sweeps whose runs are stopped, cannot begin, or have lost their files.
+
+use std::{
+    fs,
+    os::unix::fs::symlink,
+    path::{Path, PathBuf},
+    process::{Child, Command, Output, Stdio},
+    time::{Duration, Instant},
+};
+
+use crate::{
+    run::{fails, hears_signals, jempp, succeeds, text},
+    sweep::{folder, one},
+};
+
+const SWEEP: [&str; 4] = ["sweep", "rates.toml", "--device", "cpu"];
+
+/// A command that takes longer counts as hung; the tests need less than a tenth of this.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// A sweep that begins, with its output kept.
+fn begun(dir: &Path, more: &[&str]) -> Child {
+    hears_signals(&mut Command::new(env!("CARGO_BIN_EXE_jempp")))
+        .args(SWEEP)
+        .args(more)
+        .current_dir(dir)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+/// Waits until a run has written steps; returns the file.
+fn wait_for_steps(dir: &Path, run: &str) -> PathBuf {
+    let metrics = dir.join("sweeps/rates").join(run).join("metrics.jsonl");
+    let begin = Instant::now();
+    while !fs::metadata(&metrics).is_ok_and(|file| file.len() > 0) {
+        assert!(begin.elapsed() < PATIENCE, "no step of {run}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    metrics
+}
+
+/// Two runs, of this many epochs.
+fn two(first: u32, second: u32) -> String {
+    format!(
+        "preset = \"toy-two-moons\"\n[[run]]\nname = \"a\"\ntraining.epochs = {first}\n\
+         [[run]]\nname = \"b\"\ntraining.epochs = {second}\n"
+    )
+}
+
+fn said(output: &Output) -> (String, String) {
+    (text(&output.stdout), text(&output.stderr))
+}
+
+#[test]
+fn a_sweep_that_is_stopped_continues_as_if_it_was_not() {
+    let content =
+        "preset = \"toy-two-moons\"\n[set]\ntraining.epochs = 30\n[[run]]\nname = \"a\"\n";
+    let whole = folder(content);
+    succeeds(whole.path(), &SWEEP);
+
+    let dir = folder(content);
+    let child = begun(dir.path(), &[]);
+    wait_for_steps(dir.path(), "a-seed-0");
+    // Only the sweep hears of it, as when a queue stops it, and passes it on.
+    Command::new("kill").arg(child.id().to_string()).status().unwrap();
+    let output = child.wait_with_output().unwrap();
+    if output.status.code() == Some(143) {
+        let (said, _) = said(&output);
+        assert!(said.contains("stopped, to be continued"), "{said}");
+        let listed = succeeds(dir.path(), &["sweep", "rates.toml", "--list"]);
+        assert!(listed.contains("begun, not at its end"), "{listed}");
+    }
+    succeeds(dir.path(), &SWEEP);
+    let run = |dir: &tempfile::TempDir| dir.path().join("sweeps/rates/a-seed-0");
+    crate::kills::assert_alike(&run(&dir), &run(&whole));
+}
+
+#[test]
+fn a_run_that_is_stopped_by_itself_has_not_failed() {
+    let dir = folder(&two(10_000, 1));
+    let child = begun(dir.path(), &[]);
+    wait_for_steps(dir.path(), "a-seed-0");
+    let lock = dir.path().join("sweeps/rates/a-seed-0/.jempp-lock");
+    let holder: serde_json::Value =
+        serde_json::from_str(&fs::read_to_string(lock).unwrap()).unwrap();
+    Command::new("kill").args(["-INT", &holder["pid"].to_string()]).status().unwrap();
+    let output = child.wait_with_output().unwrap();
+    let (said, complained) = said(&output);
+    assert_eq!(output.status.code(), Some(0), "{complained}");
+    assert!(said.contains("a-seed-0: stopped, to be continued"), "{said}");
+    assert!(said.contains("b-seed-0: done") && said.contains("1 is left"), "{said}");
+    let listed = succeeds(dir.path(), &["sweep", "rates.toml", "--list"]);
+    assert!(listed.contains("a-seed-0  begun, not at its end"), "{listed}");
+}
+
+#[test]
+fn what_lies_in_the_folder_of_a_run_is_never_removed() {
+    let dir = folder(&one(0));
+    succeeds(dir.path(), &SWEEP);
+    let sweep = dir.path().join("sweeps/rates");
+    let (run, record) = (sweep.join("seed-0"), sweep.join("seed-0.json"));
+    let begun = fs::read_to_string(&record).unwrap().replace(": true", ": false");
+    // Its checkpoint is a link to a disk that cannot be reached.
+    let disk = dir.path().join("disk");
+    fs::rename(run.join("checkpoint.safetensors"), &disk).unwrap();
+    symlink(dir.path().join("away"), run.join("checkpoint.safetensors")).unwrap();
+    fs::write(run.join("notes.txt"), "mine").unwrap();
+    let names = || {
+        let names = fs::read_dir(&run).unwrap().map(|entry| entry.unwrap().file_name());
+        let mut names: Vec<_> = names.collect();
+        names.sort();
+        names
+    };
+    let (before, metrics) = (names(), fs::read(run.join("metrics.jsonl")).unwrap());
+    let words = "sweeps/rates/seed-0 has no run that can go on: its checkpoint.safetensors is a link to a file that is \
+                 not there; put its checkpoint back, or move the folder";
+    fs::write(&record, &begun).unwrap();
+    let listed = succeeds(dir.path(), &["sweep", "rates.toml", "--list"]);
+    assert!(listed.contains(&format!("seed-0  failed: {words}")), "{listed}");
+    for more in [&["--task", "0"][..], &[], &["--retry"]] {
+        fs::write(&record, &begun).unwrap();
+        let output = jempp(dir.path(), &[&SWEEP[..], more].concat());
+        let (_, complained) = said(&output);
+        assert_eq!(output.status.code(), Some(1), "{complained}");
+        assert!(complained.contains(&format!("seed-0: failed: {words}")), "{complained}");
+        assert_eq!(names(), before);
+        assert_eq!(fs::read(run.join("metrics.jsonl")).unwrap(), metrics);
+    }
+    // Once the disk is there again, the run goes on.
+    fs::rename(&disk, dir.path().join("away")).unwrap();
+    let said = succeeds(dir.path(), &[&SWEEP[..], &["--retry"]].concat());
+    assert!(said.contains("1 of 1 run is done"), "{said}");
+    assert_eq!(fs::read(run.join("notes.txt")).unwrap(), b"mine");
+}
+
+#[test]
+fn a_run_whose_folder_is_gone_is_not_done() {
+    let dir = folder(&one(0));
+    succeeds(dir.path(), &SWEEP);
+    fs::remove_dir_all(dir.path().join("sweeps/rates/seed-0")).unwrap();
+    let words = "seed-0  failed: it was done, but its folder is not there";
+    let listed = succeeds(dir.path(), &["sweep", "rates.toml", "--list"]);
+    assert!(listed.contains(words), "{listed}");
+    let said = fails(dir.path(), &SWEEP);
+    assert!(said.contains("1 failed: seed-0; --retry does it again"), "{said}");
+    assert!(!dir.path().join("sweeps/rates/seed-0").exists());
+    let said = succeeds(dir.path(), &[&SWEEP[..], &["--retry"]].concat());
+    assert!(said.contains("1 of 1 run is done"), "{said}");
+}
+
+#[test]
+fn a_run_that_cannot_start_has_failed_and_the_others_go_on() {
+    let dir = folder(&two(1, 1));
+    succeeds(dir.path(), &[&SWEEP[..], &["--task", "1"]].concat());
+    fs::create_dir(dir.path().join("sweeps/rates/a-seed-0.log")).unwrap();
+    let said = fails(dir.path(), &SWEEP);
+    assert!(said.contains("1 failed: a-seed-0; --retry does it again"), "{said}");
+    let listed = succeeds(dir.path(), &["sweep", "rates.toml", "--list"]);
+    assert!(
+        listed.contains("a-seed-0  failed: cannot write sweeps/rates/a-seed-0.log"),
+        "{listed}"
+    );
+    assert!(listed.contains("b-seed-0  done"), "{listed}");
+}
+
+#[test]
+fn an_error_of_the_sweep_leaves_no_run_alone() {
+    let dir = folder(&two(10_000, 60));
+    let child = begun(dir.path(), &["--jobs", "2"]);
+    wait_for_steps(dir.path(), "a-seed-0");
+    wait_for_steps(dir.path(), "b-seed-0");
+    // The end of the second run cannot be noted.
+    let record = dir.path().join("sweeps/rates/b-seed-0.json");
+    fs::remove_file(&record).unwrap();
+    fs::create_dir(&record).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let (said, complained) = said(&output);
+    assert_eq!(output.status.code(), Some(1), "{complained}");
+    let error = "cannot write sweeps/rates/b-seed-0.json: the path is not a regular file";
+    for words in [
+        format!("warning: {error}; the runs that have begun save and stop"),
+        format!("error: {error}"),
+    ] {
+        assert!(complained.contains(&words), "{complained}");
+    }
+    assert!(said.contains("a-seed-0: stopped, to be continued"), "{said}");
+    fs::remove_dir(&record).unwrap();
+    fs::remove_dir_all(dir.path().join("sweeps/rates/b-seed-0")).unwrap();
+    let listed = succeeds(dir.path(), &["sweep", "rates.toml", "--list"]);
+    assert!(listed.contains("a-seed-0  begun, not at its end"), "{listed}");
+}
