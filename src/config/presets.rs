@@ -214,6 +214,16 @@ const ALL: &[Preset] = &[
         layers: &[SHOWCASE, SHOWCASE_CIFAR10, LONG_CIFAR10],
     },
     Preset {
+        name: "cifar10-batch-norm",
+        about: "A small WideResNet with batch norm by the recipe of cifar10-laptop, about 40 minutes on two CPU cores",
+        layers: &[
+            SHOWCASE,
+            SHOWCASE_CIFAR10,
+            "model = { arch = 'wrn-10-1', norm = 'batch' }
+             training.epochs = 8",
+        ],
+    },
+    Preset {
         name: "cifar10-classifier",
         about: "The network of cifar10-showcase as a plain classifier, to compare with",
         layers: &[SHOWCASE, SHOWCASE_CIFAR10, LONG_CIFAR10, CLASSIFIER],
