@@ -26,6 +26,7 @@ mod inside {
     const FILES: &[(&str, &[u8])] = files!(
         "fashion.safetensors" => "fashion.safetensors",
         "mnist.safetensors" => "mnist/mnist.safetensors",
+        "mnist-sampler.safetensors" => "mnist/mnist-sampler.safetensors",
         "cifar10-jpeg.safetensors" => "cifar10-jpeg/cifar10-jpeg.safetensors",
         "cifar10-jpeg-classifier.safetensors" => "cifar10-jpeg/cifar10-jpeg-classifier.safetensors",
         "cifar10-jpeg-judge.safetensors" => "cifar10-jpeg/cifar10-jpeg-judge.safetensors",

@@ -23,6 +23,10 @@ pub struct BundledModel {
     pub file: &'static str,
 }
 
+/// The name of the bundled model of images whose chains sample at a temperature, for as long as they run. Those of the others
+/// descend.
+pub const SAMPLER: &str = "mnist-sampler";
+
 /// Every bundled model; the first is the default. `docs/showcase.md` describes how they were made. Those of CIFAR-10 were
 /// trained on a mirror whose images are JPEGs, which lose some detail; their names say so.
 pub const BUNDLED_MODELS: &[BundledModel] = &[
@@ -37,6 +41,12 @@ pub const BUNDLED_MODELS: &[BundledModel] = &[
         title: "MNIST digits (JEM++)",
         preset: "mnist-showcase",
         file: "mnist.safetensors",
+    },
+    BundledModel {
+        name: SAMPLER,
+        title: "MNIST digits (chains that sample)",
+        preset: "mnist-sampler",
+        file: "mnist-sampler.safetensors",
     },
     BundledModel {
         name: "cifar10-jpeg",

@@ -2,11 +2,11 @@
 
 use egui::{Align, Button, Color32, Label, Layout, TextStyle, Ui, text::LayoutJob};
 
-use super::{contrast, grid::shows_own_class, size_class, state::RunState, theme, words::rounded};
-use crate::{
-    config::{LaneConfig, SamplerKind},
-    worker::LaneNumbers,
+use super::{
+    contrast, controls::format_number, grid::shows_own_class, size_class, state::RunState, theme,
+    words::rounded,
 };
+use crate::{config::LaneConfig, worker::LaneNumbers};
 
 /// The number of steps that the button at the end adds.
 const MORE: u64 = 100;
@@ -25,8 +25,6 @@ const CONVERGES: &str = "Does it converge?";
 const ROW_GAP: f32 = 1.0;
 /// The most rows of a lane.
 const MAX_ROWS: usize = 2;
-/// Below this temperature, the noise hardly lifts a chain out of the valley that it slides into.
-const COLD: f64 = 0.1;
 /// The energy is flat while its median stays within this fraction of all that it has moved.
 const FLAT_SHARE: f32 = 0.03;
 
@@ -63,7 +61,9 @@ impl Verdict {
                 .collect();
             let mut parts = vec![beginning(lane, lanes.len(), *step), energy_text(&medians)];
             parts.extend(class_text(run, numbers, labels));
-            parts.extend(run.lanes.get(lane).map(rule_text));
+            let num_values = run.model.as_ref().map_or(1, |model| model.shape.iter().product());
+            let moved = Moved { by: numbers, num_values };
+            parts.extend(run.lanes.get(lane).map(|lane| rule_text(lane, Some(&moved))));
             parts.join(SEPARATOR)
         };
         lanes.iter().enumerate().map(of_lane).collect()
@@ -157,7 +157,7 @@ fn longest(run: &RunState, lane: usize) -> String {
         beginning(lane, run.lanes.len(), num_steps),
         format!("median energy −10.0 to −10.0, flat for {num_steps} steps"),
         agreement(run, count, count),
-        run.lanes.get(lane).map(rule_text).unwrap_or_default(),
+        run.lanes.get(lane).map(|lane| rule_text(lane, None)).unwrap_or_default(),
     ];
     parts.join(SEPARATOR)
 }
@@ -262,27 +262,38 @@ fn agreement(run: &RunState, num_own: usize, count: usize) -> String {
     format!("{num_own} of {count} {what}")
 }
 
-/// Whether a rule samples or only descends.
-fn rule_text(lane: &LaneConfig) -> String {
+/// What moves the chains of a lane at one step.
+struct Moved<'a> {
+    by: &'a LaneNumbers,
+    /// The number of values of an input, that all get noise.
+    num_values: usize,
+}
+
+/// Whether a rule samples or only descends. A step of Langevin's dynamics samples if the noise in it is longer than the move along
+/// the gradient: with longer moves, chains slide into a valley and stay there. Without steps, the longest text.
+fn rule_text(lane: &LaneConfig, moved: Option<&Moved>) -> String {
     let sampler = &lane.sampler;
-    let (sigma, alpha) = (sampler.noise_std, sampler.step_size);
+    let (sigma, step_size) = (sampler.noise_std, sampler.whole_step_size());
     if sigma <= 0.0 {
         return "descent, not sampling: σ = 0".into();
     }
-    match sampler.kind {
-        SamplerKind::Sgld | SamplerKind::Mala => {
-            let temperature = sigma * sigma / (2.0 * alpha);
-            let what = if temperature < COLD { "mostly descent" } else { "sampling" };
-            let sigma = rounded(sigma);
-            format!("{what}, noise σ = {sigma}: temperature {}", short(temperature as f32))
-        }
-        _ => format!("descent with some noise, σ = {}", rounded(sigma)),
+    let clips = moved.is_some_and(|moved| median(&moved.by.clamp_rate) > 0.0);
+    if sampler.inverse_temperature().is_none() || clips {
+        return format!("descent with some noise, σ = {}", rounded(sigma));
     }
+    let samples = moved.is_some_and(|moved| {
+        let along_gradient = step_size * f64::from(median(&moved.by.gradient_norm));
+        along_gradient < sigma * (moved.num_values as f64).sqrt()
+    });
+    let what = if samples { "sampling" } else { "mostly descent" };
+    let temperature = format_number(sigma * sigma / (2.0 * step_size));
+    format!("{what}, noise σ = {}: temperature {temperature}", rounded(sigma))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::SamplerKind;
 
     #[test]
     fn the_energy_is_flat_once_its_median_rests() {
@@ -299,15 +310,33 @@ mod tests {
     }
 
     #[test]
-    fn a_rule_without_noise_does_not_sample() {
+    fn a_rule_samples_if_its_noise_is_longer_than_its_descent() {
         let mut lane = LaneConfig::default();
+        let said = |lane: &LaneConfig, gradient_norm: f32, clamp_rate: f32| {
+            let mut numbers = LaneNumbers::default();
+            (numbers.gradient_norm, numbers.clamp_rate) = (vec![gradient_norm], vec![clamp_rate]);
+            rule_text(lane, Some(&Moved { by: &numbers, num_values: 784 }))
+        };
         lane.sampler.noise_std = 0.0;
-        assert_eq!(rule_text(&lane), "descent, not sampling: σ = 0");
+        assert_eq!(said(&lane, 1.0, 0.0), "descent, not sampling: σ = 0");
         lane.sampler.kind = SamplerKind::Sgld;
         (lane.sampler.noise_std, lane.sampler.step_size) = (2.0, 2.0);
-        assert_eq!(rule_text(&lane), "sampling, noise σ = 2: temperature 1.0");
-        (lane.sampler.noise_std, lane.sampler.step_size) = (0.01, 5.0);
-        assert_eq!(rule_text(&lane), "mostly descent, noise σ = 0.01: temperature 0.00001");
+        assert_eq!(said(&lane, 5.0, 0.0), "sampling, noise σ = 2: temperature 1");
+        // JEM's published setting.
+        (lane.sampler.noise_std, lane.sampler.step_size) = (0.01, 1.0);
+        let jem = "mostly descent, noise σ = 0.01: temperature 0.00005";
+        assert_eq!(said(&lane, 0.5, 0.0), jem);
+        // A low temperature with steps that fit it.
+        (lane.sampler.noise_std, lane.sampler.step_size) = (0.05, 0.25);
+        assert_eq!(said(&lane, 1.0, 0.0), "sampling, noise σ = 0.05: temperature 0.005");
+        assert_eq!(said(&lane, 6.0, 0.0), "mostly descent, noise σ = 0.05: temperature 0.005");
+        assert_eq!(said(&lane, 1.0, 0.1), "descent with some noise, σ = 0.05");
+        // A step of PYLD is as long as its inner steps together.
+        lane.sampler.kind = SamplerKind::Pyld;
+        (lane.sampler.num_inner_steps, lane.sampler.inner_step_size) = (5, 0.05);
+        assert_eq!(said(&lane, 1.0, 0.0), "sampling, noise σ = 0.05: temperature 0.005");
+        lane.sampler.kind = SamplerKind::NormalizedGradient;
+        assert_eq!(said(&lane, 1.0, 0.0), "descent with some noise, σ = 0.05");
     }
 
     #[test]

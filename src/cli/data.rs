@@ -4,14 +4,18 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{opening::check_ending, progress::during, say_opening, settings};
+use super::{
+    opening::{check_ending, complain_of_data},
+    progress::during,
+    say_opening, settings,
+};
 use crate::{
     config::{ConfigError, DatasetName, RunConfig},
     counts::{counted, grouped},
     data::{self, Facts, Splits},
     picture,
     results_folder::{check_file, write_file},
-    say::{complain, say},
+    say::say,
     signals,
 };
 
@@ -117,9 +121,7 @@ fn print(splits: &Splits, facts: &Facts) {
     rows.extend(facts.choices.iter().map(|choice| ("Choice", choice.clone())));
     rows.extend(facts.skipped.iter().map(|skipped| ("Skipped", skipped.clone())));
     say_opening(&rows);
-    for warning in &facts.warnings {
-        complain!("warning: {warning}");
-    }
+    complain_of_data(&facts.warnings);
 }
 
 /// The first of some texts, and how many follow: one or many of what these words say.

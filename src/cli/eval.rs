@@ -257,9 +257,7 @@ pub(super) fn run(args: EvalArgs) -> anyhow::Result<()> {
     let memory = memory_row(checkpoint.check_memory_of_evaluation(&device.device)?);
     rows.extend([device_row(&device), memory, opening::writes_row(&out, &kept)]);
     say_opening(&rows);
-    for warning in splits.warnings() {
-        complain!("warning: {warning}");
-    }
+    opening::complain_of_data(splits.warnings());
     if let Some(weights) = fid.as_ref().filter(|weights| !weights.is_original()) {
         complain!("{}", unknown_fid_network(&weights.name()));
     }

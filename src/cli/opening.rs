@@ -11,7 +11,7 @@ use crate::{
     checkpoint::{self, Checkpoint},
     files,
     results_folder::{Destination, some_of},
-    say::say,
+    say::{complain, say},
     shard::Shard,
 };
 
@@ -22,7 +22,7 @@ pub(super) struct ModelArgs {
     /// [default: the first bundled model].
     #[arg(long, value_name = "FILE")]
     pub(super) checkpoint: Option<PathBuf>,
-    /// Bundled model: fashion, mnist, cifar10-jpeg, fashion-classifier, cifar10-jpeg-classifier, two-moons or two-moons-classifier.
+    /// Bundled model: fashion, mnist, mnist-sampler, cifar10-jpeg, fashion-classifier, cifar10-jpeg-classifier, two-moons or two-moons-classifier.
     #[arg(long, value_name = "NAME", value_parser = bundled::find, conflicts_with = "checkpoint")]
     pub(super) model: Option<BundledModel>,
 }
@@ -193,6 +193,13 @@ pub(super) fn network_row(checkpoint: &Checkpoint) -> (&'static str, String) {
 /// The row that says how p(y|x) is calibrated.
 pub(super) fn calibration_row(checkpoint: &Checkpoint) -> (&'static str, String) {
     ("p(y|x)", checkpoint.calibration())
+}
+
+/// Prints the warnings of the data that a command reads.
+pub(super) fn complain_of_data(warnings: &[String]) {
+    for warning in warnings {
+        complain!("warning: {warning}");
+    }
 }
 
 /// The row that names the output folder, and the files in it that are kept.

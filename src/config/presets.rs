@@ -50,6 +50,18 @@ const SHOWCASE_MNIST: &str = "
     training = { epochs = 4 }
 ";
 
+// A model whose chains sample. Data and chains have the same noise, which none of them clamps: so the energy learns the density of
+// noisy digits, at the temperature T = σ²/(2α) of the chains. Steps are so short that the noise in them is longer than the descent.
+// Few chains that seldom start anew become thousands of steps long, so the energy also learns where long chains go.
+const SAMPLER_MNIST: &str = "
+    data = { input_noise_std = 0.4 }
+    sampler = { kind = 'sgld', num_steps = 20, step_size = 1.0, noise_std = 0.173, step_schedule = 'constant' }
+    replay_buffer = { replay_buffer_size = 1000, reinit_prob = 0.01 }
+    objective = { p_x_weight = 1.0 }
+    divergence = { max_abs_gap = 10.0 }
+    training = { epochs = 12 }
+";
+
 // With few axes, most of the variance of a colour image is in the residual. As white noise it was speckle that chains did
 // not remove: they start as blurred images instead, and take longer steps.
 const SHOWCASE_CIFAR10: &str = "
@@ -192,6 +204,11 @@ const ALL: &[Preset] = &[
         name: "mnist-showcase",
         about: "The bundled model of MNIST digits (needs its files)",
         layers: &[SHOWCASE, SHOWCASE_MNIST],
+    },
+    Preset {
+        name: "mnist-sampler",
+        about: "The bundled model whose chains sample: SGLD at one low temperature, in training and after; about an hour",
+        layers: &[SHOWCASE, SHOWCASE_MNIST, SAMPLER_MNIST],
     },
     Preset {
         name: "mnist-classifier",

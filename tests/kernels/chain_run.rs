@@ -1,7 +1,7 @@
 //! Runs of chains from a checkpoint, step by step.
 
 use jempp::{
-    bundled,
+    bundled::{self, BUNDLED_JUDGES, BUNDLED_MODELS, BundledModel},
     chains::{ChainError, ChainRun, ChainSettings, ChainStep},
     checkpoint::{Checkpoint, CheckpointError},
     config::StartKind,
@@ -44,6 +44,35 @@ fn a_run_yields_its_starts_every_step_and_its_end() {
         assert_eq!(step.energies, values(energy.gradient(step.x.clone()).energy));
         assert!(step.images.is_none() && step.logits.is_none() && step.judged.is_none());
         assert!(step.gradient_norms.iter().all(|norm| *norm > 0.0));
+    }
+}
+
+#[test]
+fn chains_of_the_sampler_stay_digits_and_go_on_changing() {
+    let load = |models: &[BundledModel], name: &str| {
+        models.iter().find(|model| model.name == name).unwrap().load().unwrap()
+    };
+    let model = load(BUNDLED_MODELS, bundled::SAMPLER);
+    let judge = load(BUNDLED_JUDGES, "mnist-judge");
+    let settings = ChainSettings { per_class: 2, num_steps: 1500, ..ChainSettings::default() };
+    let mut run = ChainRun::new(&model, &settings, &device::cpu()).unwrap();
+    run = run.with_judge(&judge).unwrap();
+    let mut before: Option<Vec<f32>> = None;
+    while let Some(step) = run.next() {
+        let step = step.unwrap();
+        run.read_images((step.step + 1) % 500 == 0);
+        let Some(images) = step.images.as_ref().filter(|_| step.step >= 500) else { continue };
+        // Noise would be of one class: two of twenty.
+        let classes = &step.judged.as_ref().unwrap().classes;
+        let own = classes.iter().zip(run.labels()).filter(|(seen, label)| seen == label);
+        assert!(own.count() >= 14, "step {}: {classes:?}", step.step);
+        assert!(step.energies.iter().all(|energy| energy.abs() < 6.0), "{:?}", step.energies);
+        // Two images that differ in their noise alone are at a distance of σ √(2 · 784), with the noise of the data.
+        let noise = model.config.data.input_noise_std as f32 * (2.0f32 * 784.0).sqrt();
+        if let Some(before) = before.replace(images.clone()) {
+            let moved = step.distances(&before).unwrap();
+            assert!(moved.iter().filter(|moved| **moved > noise).count() >= 16, "{moved:?}");
+        }
     }
 }
 

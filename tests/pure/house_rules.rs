@@ -86,3 +86,19 @@ fn the_rules_find_what_breaks_them() {
     assert!(has(&["say", "!"]) && has(&[".", "clamp", "Parenthesis"]) && !has(&["complain", "!"]));
     assert!(fs::metadata("src/app/fit.rs").is_ok() && fs::metadata("src/say.rs").is_ok());
 }
+
+#[test]
+fn the_container_is_built_of_all_that_cargo_reads() {
+    let manifest: toml::Table = fs::read_to_string("Cargo.toml").unwrap().parse().unwrap();
+    let ignore = fs::read_to_string(".dockerignore").unwrap();
+    let is_sent = |path: &str| ignore.lines().any(|line| line.strip_prefix('!') == Some(path));
+    let members = manifest["workspace"]["members"].as_array().unwrap();
+    let members = members.iter().map(|member| member.as_str().unwrap().to_string());
+    let benches = manifest["bench"].as_array().unwrap();
+    let benches =
+        benches.iter().map(|bench| format!("benches/{}.rs", bench["name"].as_str().unwrap()));
+    let others = ["Cargo.toml", "Cargo.lock", "src", "assets", "shaders", "tests"];
+    for path in members.chain(benches).chain(others.map(String::from)) {
+        assert!(is_sent(&path), "cargo reads {path}, so .dockerignore must let it through");
+    }
+}

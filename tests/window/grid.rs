@@ -144,6 +144,24 @@ fn at_its_end_the_run_can_go_on_or_be_judged() {
     assert!(answer.top() > 0.0 && answer.bottom() < 500.0, "{answer}");
     // Without noise there is nothing to converge to, and the plot says so.
     assert!(window.has("R-hat along the run") && window.has("No R-hat: "));
+    // So a model is offered whose chains do converge, and it plays.
+    let asked = window.worker.asked.len();
+    window.click("Open chains that sample");
+    window.pass(1, 0);
+    let of_sampler =
+        |command: &Command| matches!(command, Command::Open(name) if name == "mnist-sampler");
+    assert!(window.worker.asked[asked..].iter().any(of_sampler));
+    window.pass(60, 3);
+    let run = &window.viewer().run;
+    assert!(run.is_playing() && run.settings.num_steps == 2000);
+    assert!(run.last_step() > 100 && run.lanes[0].sampler.noise_std == 0.05);
+    assert!(!window.has("Open chains that sample") && !window.has("No R-hat: "));
+    window.click("Undo");
+    window.pass(10, 1);
+    assert_eq!(
+        (window.viewer().run.lanes[0].sampler.noise_std, window.viewer().run.last_step()),
+        (0.0, 200)
+    );
 }
 
 #[test]

@@ -9,6 +9,7 @@ use std::sync::{
 use half::f16;
 use jempp::{
     app::Link,
+    bundled::SAMPLER,
     config::{DataConfig, DatasetName, Norm, SamplerConfig, SamplerKind},
     data::{self, Dataset},
     worker::{
@@ -50,6 +51,13 @@ pub(crate) fn model() -> ModelInfo {
     }
 }
 
+/// The description of a model whose chains have noise.
+fn sampler() -> ModelInfo {
+    let model = model();
+    let sampler = SamplerConfig { kind: SamplerKind::Sgld, noise_std: 0.05, ..model.sampler };
+    ModelInfo { name: SAMPLER.into(), sampler, ..model }
+}
+
 impl Scripted {
     /// Creates a worker, and the window's link to it.
     pub(crate) fn new() -> (Self, Link) {
@@ -78,13 +86,14 @@ impl Scripted {
         while let Ok(command) = self.commands.try_recv() {
             self.asked.push(command.clone());
             match command {
-                Command::Open(_) => {
+                Command::Open(name) => {
                     self.say(Event::Device {
                         description: "CPU back end (no graphics adapter found)".into(),
                         is_cpu: true,
                         bundled: vec!["fashion".into(), "mnist".into()],
                     });
-                    self.say(Event::Opened(Box::new(model())));
+                    let opened = if name == SAMPLER { sampler() } else { model() };
+                    self.say(Event::Opened(Box::new(opened)));
                     let test_energies = (0..1000).map(|i| -3.0 + noise(i, 7)).collect();
                     let train = self.train.clone();
                     self.say(Event::References(References { test_energies, train }));

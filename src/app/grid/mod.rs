@@ -1,13 +1,17 @@
 //! The chains of all lanes as grids, with a row or a block of rows for each class.
 
 mod cell_layout;
+mod row_name;
 
 use egui::{
     Color32, FontId, Mesh, Rect, Role, ScrollArea, Sense, Shape, Stroke, StrokeKind, TextStyle,
     Tooltip, Ui, UiBuilder, Vec2, WidgetInfo, pos2, vec2,
 };
 
-use self::cell_layout::{CellLayout, Contents, HEADER};
+use self::{
+    cell_layout::{CellLayout, Contents, HEADER},
+    row_name::{Counts, RowName},
+};
 use super::{
     atlas::Atlas,
     fit::fit,
@@ -57,11 +61,13 @@ pub(super) fn ui(
     let color = ui.visuals().text_color();
     let row_labels: Vec<u32> = chains.iter().step_by(columns).map(|&chain| labels[chain]).collect();
     let all_numbers = numbers.unwrap_or_default();
-    let counts: Vec<String> =
-        chains.chunks(columns).map(|row| agreeing(all_numbers, labels, row)).collect();
+    let counts: Vec<Counts> =
+        chains.chunks(columns).map(|row| Counts::of(all_numbers, labels, row)).collect();
     let width_of = |text: String| ui.painter().layout_no_wrap(text, font.clone(), color).size().x;
     let names = row_labels.iter().map(|&class| name_of(&model.class_names, class as usize));
-    let names_width = names.map(width_of).fold(0.0, f32::max) + 8.0;
+    // Short names leave room for the counts too, which the first step brings.
+    let most = Counts { of_lanes: vec![columns; num_lanes], num_chains: columns };
+    let names_width = names.chain([most.short()]).map(width_of).fold(0.0, f32::max) + 8.0;
     let names_width = names_width.min(whole.width() * 0.22).min(100.0);
     let snap = |value: f32| (value * ppp).round() / ppp;
     let min = pos2(snap(whole.left() + names_width), snap(whole.top()));
@@ -120,12 +126,12 @@ pub(super) fn ui(
             let name = RowName {
                 id: (lane, row),
                 name: name_of(&model.class_names, class as usize),
-                count: match cells.is_stacked {
+                counts: match cells.is_stacked {
                     false => counts[row].clone(),
                     true => {
                         let of_lane = all_numbers.get(lane..=lane).unwrap_or_default();
                         let row = row * columns..((row + 1) * columns).min(chains.len());
-                        agreeing(of_lane, labels, &chains[row])
+                        Counts::of(of_lane, labels, &chains[row])
                     }
                 },
             };
@@ -144,76 +150,11 @@ pub(super) fn ui(
     action
 }
 
-/// The number of chains of a row that show the row's class, for each lane, as text. Empty before there are numbers.
-fn agreeing(lanes: &[LaneNumbers], labels: &[u32], chains: &[usize]) -> String {
-    let of_lane = |numbers: &LaneNumbers| {
-        let agrees = |&&chain: &&usize| shows_own_class(numbers, labels, chain);
-        chains.iter().filter(agrees).count().to_string()
-    };
-    if lanes.is_empty() {
-        return String::new();
-    }
-    let counts: Vec<String> = lanes.iter().map(of_lane).collect();
-    match lanes.len() {
-        1 => format!("✔ {} of {}", counts[0], chains.len()),
-        _ => format!("✔ {}", counts.join(" | ")),
-    }
-}
-
 /// Whether the model predicts the class of the row for a chain that has not exploded.
 pub(super) fn shows_own_class(numbers: &LaneNumbers, labels: &[u32], chain: usize) -> bool {
     chain < numbers.energy.len()
         && !numbers.is_broken(chain)
         && numbers.prediction(chain).map(|(class, _)| class as u32) == labels.get(chain).copied()
-}
-
-/// The name of a row, which shows only that class when it is clicked.
-struct RowName {
-    /// The lane and the row.
-    id: (usize, usize),
-    name: String,
-    /// How many of its chains show the class.
-    count: String,
-}
-
-impl RowName {
-    /// Draws the name. Returns whether it was clicked.
-    fn ui(&self, ui: &Ui, rect: Rect, clip: Rect) -> bool {
-        let seen = rect.intersect(clip);
-        if !seen.is_positive() {
-            return false;
-        }
-        let name = &self.name;
-        let response = ui.interact(seen, ui.scope_id().with(("row", self.id)), Sense::click());
-        response.widget_info(|| WidgetInfo::labeled(Role::Button, true, format!("Only {name}")));
-        let visuals = ui.style().interact(&response);
-        let painter = ui.painter().with_clip_rect(clip.intersect(ui.clip_rect()));
-        if response.hovered() || response.has_focus() {
-            painter.rect_filled(rect, 2.0, visuals.weak_bg_fill);
-        }
-        let font = FontId::proportional(SMALL.min(rect.height()));
-        let width = rect.width() - 4.0;
-        let mut lines = vec![elided(ui, name, font.clone(), width, visuals.text_color())];
-        if !self.count.is_empty() && rect.height() >= 2.0 * SMALL + 6.0 {
-            lines.push(elided(ui, &self.count, font, width, ui.visuals().text_color()));
-        }
-        let height: f32 = lines.iter().map(|line| line.size().y).sum();
-        let mut y = rect.center().y - height / 2.0;
-        for line in lines {
-            let size = line.size();
-            painter.galley(pos2(rect.right() - 4.0 - size.x, y), line, visuals.text_color());
-            y += size.y;
-        }
-        let text = format!(
-            "Row {name}: {}. Click to show this class only; again to show all.",
-            match self.count.is_empty() {
-                true => "no step yet".into(),
-                false =>
-                    format!("the model sees this class in {}", self.count.trim_start_matches("✔ ")),
-            }
-        );
-        response.on_hover_cursor(egui::CursorIcon::PointingHand).on_hover_text(text).clicked()
-    }
 }
 
 /// Draws the rule above a lane, as far as it is visible.

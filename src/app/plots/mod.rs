@@ -194,6 +194,9 @@ pub(super) fn ui(ui: &mut Ui, run: &mut RunState, state: &mut PlotsView) {
             ui.add_space(6.0);
         }
         table::ui(ui, state.convergence.lanes(), &names);
+        if std::mem::take(&mut state.wants_sampler) {
+            run.open_sampler();
+        }
         look_at(run, step);
         ui.add_space(12.0);
     });

@@ -158,6 +158,7 @@ pub(super) fn show(
         SmallPlot::RHat => {
             legend_row(ui, |ui| legend(ui, names, None));
             r_hat(ui, state, run);
+            state.wants_sampler |= descends(run) && offers_sampler(ui);
         }
         SmallPlot::Apart => apart(ui, state, run, names),
     }
@@ -180,6 +181,23 @@ fn r_hat(ui: &mut Ui, state: &PlotsView, run: &RunState) {
     } else if of_lanes.iter().any(Option::is_none) {
         ui.weak("This needs some more steps.");
     }
+}
+
+/// Whether all chains are images without noise, which rest where they have descended to.
+fn descends(run: &RunState) -> bool {
+    let has_images = run.model.as_ref().is_some_and(|model| !model.is_planar());
+    has_images && run.lanes.iter().all(|lane| lane.sampler.noise_std == 0.0)
+}
+
+/// Offers the bundled model that is trained to sample. Returns whether it is wanted.
+fn offers_sampler(ui: &mut Ui) -> bool {
+    ui.add_space(4.0);
+    note(
+        ui,
+        "One of the built-in models has chains with noise, for which it was trained: they stay digits and go on changing.",
+    );
+    let hover = "Opens the model of MNIST digits whose chains sample, and plays. Undo brings this run back.";
+    ui.button("Open chains that sample").on_hover_text(hover).clicked()
 }
 
 fn apart(ui: &mut Ui, state: &PlotsView, run: &RunState, names: &[String]) {

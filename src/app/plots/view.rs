@@ -42,6 +42,8 @@ pub(crate) struct PlotsView {
     pub(super) rules: Vec<LaneConfig>,
     /// Whether the next frame scrolls to R-hat, because a person asked whether the chains converge.
     pub(in crate::app) show_convergence: bool,
+    /// Whether a person asked for chains that sample.
+    pub(super) wants_sampler: bool,
 }
 
 impl PlotsView {

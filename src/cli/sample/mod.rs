@@ -58,13 +58,14 @@ pub(super) fn run(args: SampleArgs) -> anyhow::Result<()> {
     let device = args.tune.open(&args.device, Tuning::On)?;
     let seed = args.seed.unwrap_or_default();
     let mut rows = opening::model_rows(&args.model, &checkpoint);
-    let mut test_images = None;
+    let (mut test_images, mut warnings) = (None, Vec::new());
     if args.reads_data() {
         let RunConfig { data, seed, .. } = &checkpoint.config;
         rows.push(match data::load_at_hand(data, *seed) {
             Ok(splits) => {
                 let splits = splits.in_classes(&checkpoint.class_names);
                 test_images = args.shard.map(|_| splits.test.sha256());
+                warnings = splits.warnings().to_vec();
                 ("Data", splits.describe())
             }
             // A diagnosis works without the data set, and says what is missing.
@@ -77,6 +78,7 @@ pub(super) fn run(args: SampleArgs) -> anyhow::Result<()> {
     let memory = memory_row(checkpoint.check_memory(num_chains, &device.device)?);
     rows.extend([device_row(&device), memory, opening::writes_row(&out, &kept)]);
     say_opening(&rows);
+    opening::complain_of_data(&warnings);
     if let Some((judge, accuracy)) =
         judge.as_ref().and_then(|judge| Some((judge, judge.counters.test_accuracy?)))
         && is_weak_judge(accuracy, judge.class_names.len())

@@ -5,12 +5,15 @@ use std::sync::Arc;
 use super::run_state::{RunSettings, RunState};
 use crate::{
     app::words,
+    bundled,
     config::{LaneConfig, ViewConfig, ViewStart},
     worker::{Command, ModelInfo},
 };
 
 /// The number of classes that are shown by default if a model has many.
 const MAX_DEFAULT_CLASSES: usize = 10;
+/// The steps of a run of the model whose chains sample: they change slowly, and go on changing.
+const SAMPLER_STEPS: usize = 2000;
 /// The maximum length of a class name, in characters.
 const MAX_NAME: usize = 32;
 
@@ -18,6 +21,12 @@ impl RunState {
     /// Loads another model by its name or path.
     pub fn open(&self, name: impl Into<String>) {
         self.ask(Command::Open(name.into()));
+    }
+
+    /// Loads the bundled model whose chains sample, and plays.
+    pub(in crate::app) fn open_sampler(&mut self) {
+        self.run_until(self.end_of_play());
+        self.open(bundled::SAMPLER);
     }
 
     /// Loads a model from the bytes of a checkpoint.
@@ -96,6 +105,9 @@ impl RunState {
         if is_other && !is_returning {
             self.settings.classes.clear();
             self.start_image = None;
+            if model.name == bundled::SAMPLER {
+                self.settings.num_steps = self.settings.num_steps.max(SAMPLER_STEPS);
+            }
         }
         let left_out = self.keep_known_classes(num_classes);
         if self.settings.classes.is_empty() && num_classes > MAX_DEFAULT_CLASSES {
