@@ -59,6 +59,13 @@ COMMON = {
 JEMPP = {"sampler.kind": "pyld", "sampler.num_steps": 5, "sampler.num_inner_steps": 5, "sampler.inner_step_size": 0.2}
 JEM = {"sampler.kind": "sgld", "sampler.num_steps": 20, "sampler.step_size": 1, "sampler.noise_std": 0.01,
        "sampler.start": "uniform"}
+# Chains and data with the same noise, SGLD at one temperature: docs/showcase.md, mnist-sampler.
+def sampling(data_noise, step_size, noise):
+    return {"sampler.kind": "sgld", "sampler.num_steps": 20, "sampler.step_size": step_size, "sampler.noise_std": noise,
+            "data.input_noise_std": data_noise, "objective.gap_loss": "softplus", "objective.energy_l2_weight": 0.01,
+            "replay_buffer.replay_buffer_size": 1000, "replay_buffer.reinit_prob": 0.01}
+
+
 SHOWCASE = {"objective.p_x_weight": 0.2, "objective.gap_loss": "softplus", "objective.energy_l2_weight": 0.01,
             "sampler.step_schedule": "cosine"}
 NO_NOISE = {"data.input_noise_std": 0}
@@ -82,6 +89,10 @@ METHODS = {
     "softplus gap": {"": [JEMPP | {"objective.gap_loss": "softplus"}]},
     # Softplus, no data noise, a fifth of the weight, energies near 0, step sizes that fall: docs/showcase.md.
     "showcase recipe": {"": [JEMPP | NO_NOISE | SHOWCASE]},
+    "noise of one temperature": {
+        "data noise 0.15": [sampling(0.15, 0.25, 0.052)],
+        "data noise 0.4": [sampling(0.4, 1, 0.173)],
+    },
     "logistic": {"": [JEMPP | LOGISTIC]},
     # DAT's step is 0.1 in pixels from 0 to 1, so 0.2 in x, but with up to 50 steps. These chains have 5 and a buffer.
     "logistic, normalised steps": {
@@ -136,12 +147,12 @@ def split(stages, length=1.0):
 
 # ---- What is measured ----------------------------------------------------------------------------------------------
 # The attacks know the whole model, which has no defence besides its training: PGD, then APGD-CE and APGD-DLR on what is
-# left. 500 chains, because those of 2,000 steps are most of the work.
+# left. Long chains are most of the work, so there are fewer of them.
 MEASURE = {
     "eval.num_ood": 1000, "eval.num_attacked": 500, "eval.linf_radii": "[8]", "eval.l2_radii": "[0.5]",
     "eval.attack": "all", "eval.attack_steps": 20, "eval.attack_restarts": 2, "eval.refine_steps": 0, "eval.num_samples": 500,
 }
-LONG_CHAIN = 2000
+LONG_CHAIN, NUM_LONG_CHAINS = 2000, 200
 PILOT_LENGTH = 0.5
 MEASURED = {"pilot": ["accuracy", "calibration", "attack", "samples"]}
 MEASURED["run"] = [*MEASURED["pilot"], "ood"]
@@ -211,6 +222,8 @@ class Work:
         """Measures parts of a model, unless that was done with the same settings."""
         out, done = run / name, run / f"{name}-done.json"
         settings = MEASURE | {"eval.sample_steps": steps}
+        if steps == LONG_CHAIN:
+            settings["eval.num_samples"] = NUM_LONG_CHAINS
         sets = [f"--set={key}={value}" for key, value in settings.items() if uses(key, parts)]
         mnist = self.folder / "mnist-t10k-images-idx3-ubyte"
         wanted = [*parts, *(["--ood", str(mnist)] if "ood" in parts and mnist.exists() else []), *sets]
@@ -262,7 +275,8 @@ class Work:
 def plan(stage, method, candidate):
     """The stages of a run as (settings, epochs), and a key that changes when anything about the run changes."""
     stages = split(METHODS[method][candidate], {"pilot": PILOT_LENGTH, "run": 1}[stage])
-    return stages, digest([COMMON, MEASURE, MEASURED[stage], LONG_CHAIN, stages])
+    long = [LONG_CHAIN, NUM_LONG_CHAINS] if stage == "run" else LONG_CHAIN
+    return stages, digest([COMMON, MEASURE, MEASURED[stage], long, stages])
 
 
 def digest(what):
@@ -307,7 +321,8 @@ def numbers(results, steps):
         if group["name"] == "fresh chains":
             found |= {f"frechet_{steps}": value, f"class_agreement_{steps}": group["class_agreement"]["value"]}
         else:
-            found[{"test images": "frechet_floor", "replay buffer": "frechet_buffer"}[group["name"]]] = value
+            name = {"test images": "frechet_floor", "replay buffer": "frechet_buffer"}[group["name"]]
+            found[name if steps != LONG_CHAIN else f"{name}_{steps}"] = value
     return found
 
 
@@ -326,9 +341,11 @@ def table(records):
             cells.append(f"{statistics.fmean(values):.1f}{spread}" if values else "")
         start = [", ".join(filter(None, name)), work, f"{len(runs) - len(good)} of {len(runs)}"]
         rows.append(f"| {' | '.join(start + cells)} |")
-    floors = [record["frechet_floor"] for record in records if "frechet_floor" in record]
-    if floors:
-        rows += ["", f"As many real test images have a Fréchet distance of {statistics.fmean(floors):.1f}."]
+    counts = {"frechet_floor": MEASURE["eval.num_samples"], f"frechet_floor_{LONG_CHAIN}": NUM_LONG_CHAINS}
+    for key, count in counts.items():
+        floors = [record[key] for record in records if key in record]
+        if floors:
+            rows += ["", f"{count} real test images have a Fréchet distance of {statistics.fmean(floors):.1f}."]
     return "\n".join(rows) + "\n"
 
 
