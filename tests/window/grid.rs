@@ -144,7 +144,7 @@ fn at_its_end_the_run_can_go_on_or_be_judged() {
     assert!(answer.top() > 0.0 && answer.bottom() < 500.0, "{answer}");
     // Without noise there is nothing to converge to, and the plot says so.
     assert!(window.has("R-hat along the run") && window.has("No R-hat: "));
-    // So a model is offered whose chains do converge, and it plays.
+    // So a model is offered whose chains sample, and it plays.
     let asked = window.worker.asked.len();
     window.click("Open chains that sample");
     window.pass(1, 0);
