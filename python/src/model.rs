@@ -130,6 +130,19 @@ impl Model {
         Ok(self.energy_and_gradient(py, x)?.1)
     }
 
+    /// Images without noise: the mean of the images that each noisy one may come from, with the shape of `x`. For models whose
+    /// data and chains had the same noise in training, as "mnist-sampler", and for images with this noise. What `sample` returns
+    /// has none any more.
+    fn denoise<'py>(&self, py: Python<'py>, x: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        let x = self.read(x)?;
+        let mut images = Vec::with_capacity(x.values()?.len());
+        self.in_pieces(py, &x, |piece| {
+            images.extend(self.model.denoise(piece)?);
+            Ok(())
+        })?;
+        x.like(py, images)
+    }
+
     /// The energy of each image and its gradient, from one pass: (energies of shape (n,), gradients of the shape of `x`).
     fn energy_and_gradient<'py>(
         &self,

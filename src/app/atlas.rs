@@ -24,6 +24,7 @@ struct Key {
     gradient: *const f16,
     radius: Option<f32>,
     overlay: Overlay,
+    denoise_step: f32,
 }
 
 impl PartialEq for Key {
@@ -36,6 +37,7 @@ impl PartialEq for Key {
             && Arc::ptr_eq(&self.x, &other.x)
             && std::ptr::eq(self.gradient, other.gradient)
             && (self.radius, self.overlay) == (other.radius, other.overlay)
+            && self.denoise_step == other.denoise_step
     }
 }
 
@@ -64,6 +66,7 @@ impl Atlas {
         start: Option<&LaneImages>,
         shape: [usize; 3],
         overlay: Overlay,
+        denoise_step: f32,
     ) {
         let start = start.filter(|start| start.x.len() == images.x.len());
         let key = Key {
@@ -72,6 +75,7 @@ impl Atlas {
             gradient: images.gradient.as_ptr(),
             radius: images.proximal_radius,
             overlay,
+            denoise_step,
         };
         if self.texture.is_some() && self.key.as_ref() == Some(&key) {
             return;
@@ -85,7 +89,12 @@ impl Atlas {
             item.iter().any(|value| value.abs() > FAR) && item.iter().all(|value| value.is_finite())
         };
         self.num_far = images.x.chunks(size).filter(is_far).count();
-        let picture = self.paint(images, key.start.as_deref(), shape, overlay);
+        let denoised = match overlay {
+            Overlay::Denoised => images.denoised(0..images.x.len(), denoise_step),
+            _ => None,
+        };
+        let shown = denoised.as_deref().unwrap_or(&images.x);
+        let picture = self.paint(images, shown, key.start.as_deref(), shape, overlay);
         let picture = within_texture(ctx, picture);
         match &mut self.texture {
             Some(texture) => texture.set(picture, CRISP),
@@ -105,6 +114,7 @@ impl Atlas {
     fn paint(
         &mut self,
         images: &LaneImages,
+        shown: &[f32],
         start: Option<&[f32]>,
         [c, h, w]: [usize; 3],
         overlay: Overlay,
@@ -115,7 +125,7 @@ impl Atlas {
         let strength = 1.0 / self.scale.max(f32::MIN_POSITIVE);
         let mut picture =
             ColorImage::filled([self.columns * w, self.rows * h], Color32::TRANSPARENT);
-        for (chain, item) in images.x.chunks_exact(size).enumerate() {
+        for (chain, item) in shown.chunks_exact(size).enumerate() {
             let corner = (chain / self.columns) * h * self.columns * w + (chain % self.columns) * w;
             for y in 0..h {
                 let row = &mut picture.pixels[corner + y * self.columns * w..][..w];
@@ -192,15 +202,18 @@ mod tests {
             gradient: vec![f16::from_f32(2.0); 60],
             proximal_radius: Some(1.0),
         };
-        atlas.update(&ctx, &images, None, [3, 2, 2], Overlay::Images);
-        let picture = atlas.paint(&images, None, [3, 2, 2], Overlay::Images);
+        atlas.update(&ctx, &images, None, [3, 2, 2], Overlay::Images, 0.0);
+        let picture = atlas.paint(&images, &images.x, None, [3, 2, 2], Overlay::Images);
         for chain in 0..5 {
             let uv = atlas.cell(chain).map(|cell| cell.1.center()).unwrap_or_default();
             let (column, row) = ((uv.x * 6.0) as usize, (uv.y * 4.0) as usize);
             let gray = (chain as f32 * 63.75).round() as u8;
             assert_eq!(picture.pixels[row * 6 + column], Color32::from_gray(gray));
         }
-        let picture = atlas.paint(&images, None, [3, 2, 2], Overlay::Clamped);
+        // A step of the denoiser, within the box.
+        let denoised = images.denoised(12..60, 0.25).unwrap();
+        assert_eq!([denoised[0], denoised[12], denoised[36]], [-1.0, -0.5, 0.5]);
+        let picture = atlas.paint(&images, &images.x, None, [3, 2, 2], Overlay::Clamped);
         assert_eq!(picture.pixels[0], theme::diverging(1.0));
     }
 

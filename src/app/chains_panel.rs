@@ -144,7 +144,7 @@ fn update_atlases(ui: &Ui, run: &RunState, model: &ModelInfo, state: &mut Chains
     state.atlases.resize_with(lanes.len(), Atlas::default);
     for (index, (lane, atlas)) in lanes.iter().zip(&mut state.atlases).enumerate() {
         let start = run.start_images().and_then(|starts| starts.get(index));
-        atlas.update(ui.ctx(), lane, start, model.shape, run.overlay);
+        atlas.update(ui.ctx(), lane, start, model.shape, run.overlay, run.denoise_step(index));
     }
 }
 
@@ -172,6 +172,12 @@ fn overlays(ui: &mut Ui, run: &mut RunState, model: &ModelInfo) {
     let overlays = [
         (Overlay::Images, images, "The chains themselves."),
         (
+            Overlay::Denoised,
+            "Denoised",
+            "The mean of the images that each noisy chain may come from: a step down the energy removes the noise of \
+             the data. The chains keep it.",
+        ),
+        (
             Overlay::Gradient,
             "Gradient",
             "∂E/∂x, the direction in which the energy rises. Every step goes the other way: it lowers the \
@@ -185,7 +191,9 @@ fn overlays(ui: &mut Ui, run: &mut RunState, model: &ModelInfo) {
              keeps single pixels from running away.",
         ),
     ];
-    for (overlay, text, hover) in overlays {
+    let has_noise = (0..run.lanes.len()).any(|lane| run.denoise_step(lane) > 0.0);
+    let is_offered = |overlay| overlay != Overlay::Denoised || has_noise;
+    for (overlay, text, hover) in overlays.into_iter().filter(|choice| is_offered(choice.0)) {
         ui.selectable_value(&mut run.overlay, overlay, text).on_hover_text(hover);
     }
 }
@@ -298,6 +306,9 @@ fn overlay_text(run: &RunState, model: &ModelInfo, state: &ChainsView) -> Option
     }
     Some(match (run.overlay, model.is_planar()) {
         (Overlay::Images, _) => return None,
+        (Overlay::Denoised, _) => {
+            "Shown without the noise of the data, which the chains keep.".into()
+        }
         (Overlay::Clamped, _) => clamped_text(run),
         (_, true) => scatter::caption(run, &state.scatter),
         (overlay, false) => {

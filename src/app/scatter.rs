@@ -342,7 +342,7 @@ fn arrows(
             let starts = points_of(run.start_images()?.get(lane)?);
             starts.into_iter().zip(places.iter().copied()).collect()
         }
-        Overlay::Images | Overlay::Clamped => return None,
+        Overlay::Images | Overlay::Denoised | Overlay::Clamped => return None,
     };
     let finite = pairs.into_iter().filter(|(from, to)| is_finite(from) && is_finite(to));
     let (from, to): (Vec<_>, Vec<_>) = finite.unzip();

@@ -9,7 +9,7 @@ use super::{
     magnifier::{ChainDetails, bars, name_of, probabilities},
     nearest::NearestSearch,
     pixels::{Picture, SMALL, WHOLE, number, percent},
-    state::{RunState, Selection},
+    state::{Overlay, RunState, Selection},
     theme,
 };
 use crate::worker::{LaneNumbers, ModelInfo};
@@ -98,6 +98,8 @@ struct ShownChain {
     label: u32,
     title: String,
     x: Vec<f32>,
+    /// The chain without the noise of the data, if the grid shows chains so.
+    denoised: Option<Vec<f32>>,
     start: Option<Vec<f32>>,
     is_broken: bool,
 }
@@ -112,12 +114,16 @@ impl ShownChain {
         let at = selection.chain * size..(selection.chain + 1) * size;
         let starts = run.start_images().and_then(|lanes| lanes.get(selection.lane));
         let numbers = numbers_of(run, selection);
+        let lane = lanes.get(selection.lane)?;
+        let is_denoised = run.overlay == Overlay::Denoised;
+        let step_of_noise = Some(run.denoise_step(selection.lane)).filter(|_| is_denoised);
         Some(Self {
             selection,
             step: *step,
             label,
             title: title(run)?,
-            x: lanes.get(selection.lane)?.x.get(at.clone())?.to_vec(),
+            x: lane.x.get(at.clone())?.to_vec(),
+            denoised: step_of_noise.and_then(|step| lane.denoised(at.clone(), step)),
             start: starts.and_then(|lane| lane.x.get(at)).map(<[f32]>::to_vec),
             is_broken: numbers.is_some_and(|numbers| numbers.is_broken(selection.chain)),
         })
@@ -220,7 +226,10 @@ fn images(
             let (rect, response) = ui.allocate_exact_size(size, sense);
             let name = format!("{} at step {}", shown.title, shown.step);
             response.widget_info(|| WidgetInfo::labeled(Role::Image, true, &name));
-            let texture = state.now.texture(ui.ctx(), &shown.x, model.shape);
+            // One paints on the chain itself.
+            let denoised = shown.denoised.as_ref().filter(|_| !state.inpaint.is_open);
+            let image = denoised.unwrap_or(&shown.x);
+            let texture = state.now.texture(ui.ctx(), image, model.shape);
             ui.painter().image(texture, rect, WHOLE, egui::Color32::WHITE);
             if shown.is_broken {
                 cross_out(ui, rect);

@@ -19,7 +19,7 @@ use jempp_cpu::reference::NoiseKey;
 use crate::{
     checkpoint::Checkpoint,
     config::{Norm, StartKind},
-    energy::JointEnergy,
+    energy::{JointEnergy, denoised},
     kernels::index_tensor,
     model::Network,
     sampler::{ChainState, Sampler, StepInfo},
@@ -199,7 +199,7 @@ impl<'a> ChainRun<'a> {
         self.ahead = None;
     }
 
-    /// Sets whether the following steps hold the images of the chains: copying them to the host takes time.
+    /// Sets whether the following steps hold the images of the chains, without noise if `sampler.denoise_step` is above 0: copying them to the host takes time.
     pub fn read_images(&mut self, wanted: bool) {
         self.reads_images = wanted;
     }
@@ -338,7 +338,10 @@ impl Iterator for ChainRun<'_> {
             .unwrap_or_else(|| self.evaluate(ChainState { x: x.clone(), noise }, step));
         let Evaluation { sampler, info, next, begin } = evaluation;
         let wanted = Wanted {
-            images: self.reads_images,
+            images: self.reads_images.then(|| match self.checkpoint.config.sampler.denoise_step {
+                0.0 => x.clone(),
+                step => denoised(x.clone(), info.gradient.clone(), step),
+            }),
             acceptance: !is_last,
             judge: self.judge.as_ref(),
             measured: self.measure.as_ref().map(|measure| measure(x.clone())),

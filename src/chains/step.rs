@@ -13,7 +13,8 @@ use crate::{
 
 /// The optional values that [`Columns::read`] copies to the host.
 pub(super) struct Wanted<'a> {
-    pub(super) images: bool,
+    /// The images of the chains, shape (N, C, H, W).
+    pub(super) images: Option<Tensor<4>>,
     pub(super) acceptance: bool,
     pub(super) judge: Option<&'a Network>,
     /// Numbers of each chain, shape (N, k).
@@ -53,7 +54,7 @@ impl Columns {
         let acceptance = info.acceptance.clone().filter(|_| wanted.acceptance);
         let reads = (
             (info.energy.clone(), info.summary.clone()),
-            wanted.images.then(|| x.clone()),
+            wanted.images,
             acceptance.map(|decided| decided.narrow(1, 1, 1)),
             info.logits.clone(),
             judged,
@@ -96,7 +97,7 @@ pub struct ChainStep {
     pub logits: Option<Vec<f32>>,
     /// The predictions of the judge, if the run has one.
     pub judged: Option<Judged>,
-    /// The images (N, C, H, W), flattened; none unless [`ChainRun::read_images`](super::ChainRun::read_images)
+    /// The images (N, C, H, W), flattened, without noise if `sampler.denoise_step` is above 0; none unless [`ChainRun::read_images`](super::ChainRun::read_images)
     /// requests them.
     pub images: Option<Vec<f32>>,
     /// The numbers of [`ChainRun::measure`](super::ChainRun::measure), shape (N, k), flattened.

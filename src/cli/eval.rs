@@ -165,7 +165,7 @@ fn users_of(key: &str) -> anyhow::Result<&'static [Part]> {
         ("sampler", "num_steps") => bail!(
             "`{key}` is for training; an evaluation takes eval.sample_steps and eval.refine_steps"
         ),
-        ("sampler", "start" | "noise_std") => &[Samples],
+        ("sampler", "start" | "noise_std" | "denoise_step") => &[Samples],
         ("sampler", _) => &[Attack, Samples],
         ("training", "max_memory_mib") => &Part::ALL,
         ("eval", "num_resamples") => &[Accuracy, Calibration, Ood],

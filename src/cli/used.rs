@@ -27,6 +27,11 @@ const UNUSED: &[Unused] = &[
         "images are neither cropped nor mirrored; data.crop_padding and data.horizontal_flip do that",
     ),
     (
+        &["data.classify_noisy"],
+        |config| config.data.input_noise_std == 0.0,
+        "images have no noise; data.input_noise_std adds it",
+    ),
+    (
         &["data.num_points"],
         |config| !data::is_density(config.data.dataset),
         "it is for the 2-D densities, and the data comes from files",
@@ -126,6 +131,7 @@ mod tests {
             ("toy-two-moons", &["data.horizontal_flip=true"], "the data is points"),
             ("mnist-showcase", &["data.horizontal_flip=true"], "of another class"),
             ("fashion-quick", &["data.augment_energy=false"], "neither cropped nor mirrored"),
+            ("fashion-showcase", &["data.classify_noisy=false"], "images have no noise"),
             ("fashion-quick", &["data.num_points=200"], "the data comes from files"),
             ("fashion-quick", &["data.micro_batch=4096"], "above data.batch_size"),
             ("fashion-quick", &["model.norm_momentum=0.1"], "only batch norm"),
@@ -148,6 +154,7 @@ mod tests {
     fn what_a_preset_or_another_key_makes_useful_passes() {
         for (preset, assignments) in [
             ("fashion-quick", &["data.crop_padding=2", "data.augment_energy=false"][..]),
+            ("fashion-quick", &["data.classify_noisy=false"]),
             ("fashion-quick", &["data.horizontal_flip=true", "data.augment_energy=false"]),
             ("fashion-quick", &["data.micro_batch=4"]),
             ("fashion-quick", &["training.epochs=3"]),

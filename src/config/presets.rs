@@ -55,7 +55,7 @@ const SHOWCASE_MNIST: &str = "
 // Few chains that seldom start anew become thousands of steps long, so the energy also learns where long chains go.
 const SAMPLER_MNIST: &str = "
     data = { input_noise_std = 0.4 }
-    sampler = { kind = 'sgld', num_steps = 20, step_size = 1.0, noise_std = 0.173, step_schedule = 'constant' }
+    sampler = { kind = 'sgld', num_steps = 20, step_size = 1.0, noise_std = 0.173, step_schedule = 'constant', denoise_step = 10.7 }
     replay_buffer = { replay_buffer_size = 1000, reinit_prob = 0.01 }
     objective = { p_x_weight = 1.0 }
     divergence = { max_abs_gap = 10.0 }

@@ -251,6 +251,8 @@ section! {
         augment_energy: bool = true;
         /// Standard deviation of Gaussian noise added to training inputs, in units of x.
         input_noise_std: f64 = 0.03, in 0.0 ..= 1.0;
+        /// Whether the cross entropy sees this noise too (JEM++). With false, only the energy terms of the loss see it: the model learns to classify images as they are, and the density of noisy images.
+        classify_noisy: bool = true;
         /// Number of points drawn from a 2-D density.
         num_points: usize = 5000, in 16 ..= 1000000;
     }
@@ -312,6 +314,8 @@ section! {
         step_schedule: StepSchedule = StepSchedule::Constant;
         /// Factor on the step size at the last step of a chain, unless the schedule is constant.
         final_step_factor: f64 = 0.1, in 0.0 ..= 1.0;
+        /// Step down the energy that removes the noise of the data from chains where they are shown, saved or judged; the chains keep it. In x² per unit of energy. 0 leaves them as they are. For a model whose data and chains had the same noise it is s²/T = 2αs²/σ², with s = data.input_noise_std: the result is the mean of the images that a noisy one may come from.
+        denoise_step: f64 = 0.0, in 0.0 ..= 1e6;
         /// Where fresh chains start: class-centers or uniform.
         start: StartKind = StartKind::ClassCenters;
     }

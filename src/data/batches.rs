@@ -12,9 +12,9 @@ use crate::{config::DataConfig, streams};
 /// One training batch on the host.
 #[derive(Clone, Debug)]
 pub struct Batch {
-    /// Augmented inputs with noise, shape (N, C, H, W) flattened.
+    /// The inputs of the cross entropy, shape (N, C, H, W) flattened: augmented, and with noise if the settings want it.
     pub values: Vec<f32>,
-    /// The inputs without augmentation, with independent noise; `None` if nothing was augmented.
+    /// The inputs of the energy terms, with noise of their own; `None` if they are those of the cross entropy.
     pub plain: Option<Vec<f32>>,
     /// The class label of each input; of the whole batch, if only some rows were asked for.
     pub labels: Vec<u32>,
@@ -61,7 +61,9 @@ impl Batches {
         let mut rng = streams::AUGMENTATION.rng(self.seed, step);
         let flips = self.config.horizontal_flip && may_flip(self.config.dataset);
         let padding = self.config.crop_padding;
-        let is_split = !self.config.augment_energy && (flips || padding > 0);
+        let augments_energy = self.config.augment_energy || !flips && padding == 0;
+        let has_noise = self.config.input_noise_std > 0.0;
+        let is_split = !augments_energy || has_noise && !self.config.classify_noisy;
         let (mut values, mut plain, mut item) = (Vec::new(), Vec::new(), Vec::new());
         for (row, &index) in indices.iter().enumerate() {
             // What is drawn for a row does not depend on which rows are wanted.
@@ -73,19 +75,22 @@ impl Batches {
             }
             item.clear();
             self.dataset.extend_with(index, &mut item);
-            if is_split {
-                plain.extend_from_slice(&item);
-            }
+            let first = values.len();
             if flip || offset != [0, 0] {
                 values.extend(shifted(&item, self.dataset.shape, offset, flip));
             } else {
                 values.extend_from_slice(&item);
             }
+            if is_split {
+                let of_energy = if augments_energy { &values[first..] } else { &item[..] };
+                plain.extend_from_slice(of_energy);
+            }
         }
-        for (values, stream) in
-            [(&mut values, streams::INPUT_NOISE), (&mut plain, streams::PLAIN_INPUT_NOISE)]
-        {
-            if self.config.input_noise_std > 0.0 {
+        for (values, stream, is_noisy) in [
+            (&mut values, streams::INPUT_NOISE, self.config.classify_noisy),
+            (&mut plain, streams::PLAIN_INPUT_NOISE, true),
+        ] {
+            if has_noise && is_noisy {
                 let key = stream.key(self.seed, step as u32);
                 let first = (rows.start * self.dataset.num_pixels()) as u32;
                 reference::add_normal(values, self.config.input_noise_std as f32, first, key);

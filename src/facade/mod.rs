@@ -18,7 +18,7 @@ use crate::{
     config::{RunConfig, SamplerConfig},
     data::{self, Dataset, Splits},
     device::{ComputeDevice, ReadError, read_now},
-    energy::{Energy, EnergyGradient, JointEnergy, energy_of_logits},
+    energy::{Energy, EnergyGradient, JointEnergy, denoised, energy_of_logits},
     model::{Network, Pass},
 };
 
@@ -204,6 +204,40 @@ impl Model {
             Ok(())
         })?;
         Ok((energies, gradients))
+    }
+
+    /// Images without noise: the mean of the images that each noisy one may come from, as [`crate::energy::denoised`]. For models
+    /// whose data and chains had the same noise in training, as `mnist-sampler`, and for images with this noise. What [`Model::sample`]
+    /// returns has none any more.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), jempp::Error> {
+    /// let model = jempp::Model::bundled("mnist-sampler")?;
+    /// let images = model.denoise(&[0.1; 784])?;
+    /// assert!(images.iter().all(|pixel| pixel.abs() <= 1.0));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Shapes
+    /// `images` as in [`Model::energy`]; gives as many values.
+    ///
+    /// # Errors
+    /// The same as for [`Model::energy`]; also a model without such noise.
+    pub fn denoise(&self, images: &[f32]) -> Result<Vec<f32>, Error> {
+        let step = self.config().sampler.denoise_step;
+        if step == 0.0 {
+            let text = "the model was not trained on noisy images that it can denoise: sampler.denoise_step is 0";
+            return Err(Error::Request(text.into()));
+        }
+        let energy = JointEnergy::new(&self.network.valid().freeze());
+        let mut found = Vec::with_capacity(images.len());
+        self.of_batches(images, Pass::Gradient, |x| {
+            let gradient = energy.gradient(x.clone()).gradient;
+            found.extend(read_now(denoised(x, gradient, step))?);
+            Ok(())
+        })?;
+        Ok(found)
     }
 
     /// The logits of each image, one per class.

@@ -124,7 +124,9 @@ impl Demand {
         let has_gap = objective.adversarial_gap_weight > 0.0;
         let has_penalty = objective.gradient_penalty_weight > 0.0;
         let is_attacked = objective.attacks_images();
-        let sees_others = is_attacked || objective.needs_energies() && !config.data.augment_energy;
+        let data = &config.data;
+        let differs = !data.augment_energy || !data.classify_noisy && data.input_noise_std > 0.0;
+        let sees_others = is_attacked || objective.needs_energies() && differs;
         let num_passes = 1
             + u64::from(sees_others)
             + u64::from(objective.needs_chains())

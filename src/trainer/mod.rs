@@ -7,6 +7,7 @@ mod near_data;
 mod parts;
 mod recovery;
 mod shared_batch;
+mod shown;
 mod step;
 
 use std::ops::ControlFlow;

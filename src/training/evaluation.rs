@@ -125,7 +125,8 @@ impl Training {
         Ok(grid)
     }
 
-    /// The first chains of every class in the replay buffer, row by row; for points in the plane, all chains.
+    /// The first chains of every class in the replay buffer, row by row, without noise if `sampler.denoise_step` is above 0; for
+    /// points in the plane, all chains.
     ///
     /// # Errors
     /// The device failed.
@@ -141,6 +142,6 @@ impl Training {
             slots.extend((first..last).map(|slot| slot as u32));
             labels.resize(slots.len(), class as u32);
         }
-        Ok((device::read(buffer.chains_in(&slots)).await?, labels))
+        Ok((device::read(self.trainer.shown_chains(&slots)).await?, labels))
     }
 }

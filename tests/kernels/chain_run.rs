@@ -67,11 +67,10 @@ fn chains_of_the_sampler_stay_digits_and_go_on_changing() {
         let own = classes.iter().zip(run.labels()).filter(|(seen, label)| seen == label);
         assert!(own.count() >= 14, "step {}: {classes:?}", step.step);
         assert!(step.energies.iter().all(|energy| energy.abs() < 6.0), "{:?}", step.energies);
-        // Two images that differ in their noise alone are at a distance of σ √(2 · 784), with the noise of the data.
-        let noise = model.config.data.input_noise_std as f32 * (2.0f32 * 784.0).sqrt();
+        // The images have no noise, so this is another digit or another hand.
         if let Some(before) = before.replace(images.clone()) {
             let moved = step.distances(&before).unwrap();
-            assert!(moved.iter().filter(|moved| **moved > noise).count() >= 16, "{moved:?}");
+            assert!(moved.iter().filter(|moved| **moved > 4.0).count() >= 16, "{moved:?}");
         }
     }
 }

@@ -6,9 +6,9 @@ use burn::{
     tensor::{DType, Device, Tensor, TensorData},
 };
 use jempp::{
-    config::{ModelConfig, Norm, RunConfig},
+    config::{ModelConfig, Norm, PRESETS, RunConfig, SamplerKind},
     device,
-    energy::{Energy, EnergyGradient, JointEnergy, SplitGradient},
+    energy::{Energy, EnergyGradient, JointEnergy, SplitGradient, denoised},
     kernels,
     model::{Network, weights_of},
     sampler::{ChainState, Sampler, inverse_temperature},
@@ -39,6 +39,40 @@ impl Energy for Quadratic {
             logits: None,
         }
     }
+}
+
+#[test]
+fn a_denoised_chain_is_the_mean_of_what_it_may_come_from() {
+    // Pixels from N(m, τ²) with noise s are N(m, τ² + s²), and the mean of the pixel given its noisy value is known.
+    let (mean, spread, noise) = (0.2, 0.3f64, 0.4f64);
+    let (temperature, total) = (0.01, spread.powi(2) + noise.powi(2));
+    let step = noise.powi(2) / temperature;
+    let x: Vec<f32> = (0..32).map(|index| index as f32 / 8.0 - 2.0).collect();
+    let x = Tensor::<4>::from_data(TensorData::new(x, [2, 1, 4, 4]), &device::cpu());
+    let gradient = (x.clone() - mean) * (temperature / total);
+    let found = values(denoised(x.clone(), gradient, step));
+    for (found, x) in found.iter().zip(values(x)) {
+        let expected = (spread.powi(2) * f64::from(x) + noise.powi(2) * mean) / total;
+        let expected = expected.clamp(-1.0, 1.0);
+        assert!((f64::from(*found) - expected).abs() < 1e-5, "{found} for {x}, not {expected}");
+    }
+    // Presets that denoise do it by the noise and the temperature that they train with.
+    let mut num_denoising = 0;
+    for preset in PRESETS {
+        let RunConfig { data, sampler, .. } = RunConfig::preset(preset.name).unwrap();
+        let temperature = sampler.noise_std.powi(2) / (2.0 * sampler.step_size);
+        if sampler.denoise_step > 0.0 {
+            num_denoising += 1;
+            let expected = data.input_noise_std.powi(2) / temperature;
+            assert!(
+                (sampler.denoise_step / expected - 1.0).abs() < 0.01,
+                "{}: {expected}",
+                preset.name
+            );
+            assert_eq!(sampler.kind, SamplerKind::Sgld);
+        }
+    }
+    assert!(num_denoising > 0);
 }
 
 /// An energy that hides that its first layer is affine, so that the inner loop really runs.

@@ -697,6 +697,39 @@ fn the_energy_sees_images_as_they_are_where_augmentation_is_kept_out_of_it() {
 }
 
 #[test]
+fn the_classifier_sees_images_as_they_are_where_noise_is_kept_out_of_it() {
+    let set = tiny_dataset(40);
+    let noisy = with(&tiny_config(), &["data.input_noise_std=0.5"]).data;
+    let both = Batches::new(set.clone(), noisy.clone(), 5).get(3);
+    assert_eq!(both.plain, None);
+    let apart = jempp::config::DataConfig { classify_noisy: false, ..noisy.clone() };
+    let apart = Batches::new(set.clone(), apart, 5).get(3);
+    let is_of_set = |image: &[f32]| (0..40).any(|index| set.gather([index]) == image);
+    assert!(apart.values.chunks(64).all(is_of_set) && !both.values.chunks(64).any(is_of_set));
+    // The energy sees the same images with noise, shifted or not.
+    for changes in
+        [&[][..], &["data.crop_padding=2"], &["data.crop_padding=2", "data.augment_energy=false"]]
+    {
+        let of_energy =
+            jempp::config::DataConfig { classify_noisy: false, ..with_data(&noisy, changes) };
+        let batch = Batches::new(set.clone(), of_energy.clone(), 5).get(3);
+        let clean = jempp::config::DataConfig { input_noise_std: 0.0, ..of_energy };
+        let clean = Batches::new(set.clone(), clean, 5).get(3);
+        assert_eq!(batch.values, clean.values, "{changes:?}");
+        let (seen, clean) = (batch.plain.unwrap(), clean.plain.unwrap_or(clean.values));
+        let noise: Vec<f32> = seen.iter().zip(&clean).map(|(a, b)| a - b).collect();
+        let power = noise.iter().map(|value| value * value).sum::<f32>() / noise.len() as f32;
+        assert!((power.sqrt() - 0.5).abs() < 0.05, "{changes:?}: {}", power.sqrt());
+    }
+}
+
+/// Data settings with some keys replaced.
+fn with_data(data: &jempp::config::DataConfig, changes: &[&str]) -> jempp::config::DataConfig {
+    let config = RunConfig { data: data.clone(), ..tiny_config() };
+    with(&config, changes).data
+}
+
+#[test]
 fn a_packed_model_has_the_weights_to_sample_with_and_goes_no_further() {
     let dir = tempfile::tempdir().unwrap();
     let config = with(&moons(), &["optimizer.ema_decay=0.9"]);

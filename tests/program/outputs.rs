@@ -581,3 +581,32 @@ fn there_is_no_number_where_nothing_was_measured() {
     let said = fails(dir.path(), &["eval", "--model", "mnist", "--data", "none"]);
     assert!(said.contains("no test images to evaluate on; add a test part to the data"), "{said}");
 }
+
+#[test]
+fn noise_is_removed_from_the_pictures_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path();
+    let run = [
+        "sample",
+        "--model",
+        "mnist-sampler",
+        "--device",
+        "cpu",
+        "--steps",
+        "30",
+        "--per-class",
+        "1",
+    ];
+    succeeds(path, &[&run[..], &["--out", "noisy", "--set", "sampler.denoise_step=0"]].concat());
+    let said = succeeds(path, &[&run[..], &["--out", "denoised"]].concat());
+    assert!(said.contains("drawn without noise"), "{said}");
+    let read = |folder: &str, file: &str| fs::read(path.join(folder).join(file)).unwrap();
+    assert_eq!(read("noisy", "traces.csv"), read("denoised", "traces.csv"));
+    // How much neighbouring pixels differ.
+    let roughness = |folder: &str| {
+        let picture = image::open(path.join(folder).join("grid.png")).unwrap().to_luma8();
+        let pairs = picture.as_raw().windows(2).map(|pair| u64::from(pair[0].abs_diff(pair[1])));
+        pairs.sum::<u64>()
+    };
+    assert!(2 * roughness("denoised") < roughness("noisy"));
+}

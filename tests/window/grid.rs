@@ -4,7 +4,7 @@ use crate::app::Window;
 use egui::Key;
 use egui_kittest::kittest::Queryable;
 use jempp::{
-    app::{App, LastRun, Tab},
+    app::{App, LastRun, Overlay, Tab},
     config::{RunConfig, SamplerKind, ViewStart, ViewState},
     worker::{Command, Event, TrainingPoint, TrainingUpdate},
 };
@@ -146,6 +146,7 @@ fn at_its_end_the_run_can_go_on_or_be_judged() {
     assert!(window.has("R-hat along the run") && window.has("No R-hat: "));
     // So a model is offered whose chains sample, and it plays.
     let asked = window.worker.asked.len();
+    assert!(!window.has("Denoised"));
     window.click("Open chains that sample");
     window.pass(1, 0);
     let of_sampler =
@@ -155,6 +156,13 @@ fn at_its_end_the_run_can_go_on_or_be_judged() {
     let run = &window.viewer().run;
     assert!(run.is_playing() && run.settings.num_steps == 2000);
     assert!(run.last_step() > 100 && run.lanes[0].sampler.noise_std == 0.05);
+    // The noise of its data is removed from what is shown, and this is said.
+    assert!(run.overlay == Overlay::Denoised);
+    window.click("Chains");
+    window.pass(2, 0);
+    assert!(window.has("Denoised") && window.has("Shown without the noise of the data"));
+    window.click("Plots");
+    window.pass(2, 0);
     assert!(!window.has("Open chains that sample") && !window.has("No R-hat: "));
     window.click("Undo");
     window.pass(10, 1);
@@ -162,6 +170,7 @@ fn at_its_end_the_run_can_go_on_or_be_judged() {
         (window.viewer().run.lanes[0].sampler.noise_std, window.viewer().run.last_step()),
         (0.0, 200)
     );
+    assert!(window.viewer().run.overlay == Overlay::Images);
 }
 
 #[test]

@@ -54,7 +54,12 @@ pub(crate) fn model() -> ModelInfo {
 /// The description of a model whose chains have noise.
 fn sampler() -> ModelInfo {
     let model = model();
-    let sampler = SamplerConfig { kind: SamplerKind::Sgld, noise_std: 0.05, ..model.sampler };
+    let sampler = SamplerConfig {
+        kind: SamplerKind::Sgld,
+        noise_std: 0.05,
+        denoise_step: 10.0,
+        ..model.sampler
+    };
     ModelInfo { name: SAMPLER.into(), sampler, ..model }
 }
 

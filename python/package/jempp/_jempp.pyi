@@ -73,6 +73,8 @@ class Model:
         """p(y|x) of each image, shape (n, classes), calibrated if the model was."""
     def gradient(self, x: ArrayLike) -> NDArray[np.float32]:
         """The gradient of the energy by the image, with the shape of `x`."""
+    def denoise(self, x: ArrayLike) -> NDArray[np.float32]:
+        """Images without noise, with the shape of `x`, for models trained with it, as "mnist-sampler"."""
     def energy_and_gradient(
         self, x: ArrayLike
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

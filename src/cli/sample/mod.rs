@@ -180,12 +180,13 @@ fn chains(checkpoint: &Checkpoint, args: &SampleArgs, seed: u64) -> String {
         SamplerKind::NormalizedGradient => "normalised gradients".to_string(),
         SamplerKind::Mala => "MALA".to_string(),
     };
+    let drawn = if section.denoise_step > 0.0 { "; drawn without noise" } else { "" };
     let part = args.shard.map_or_else(String::new, |shard| {
         let range = shard.range(num_classes * per_class);
         format!("; part {shard} has {} of them", range.len())
     });
     format!(
-        "{} ({} × {per_class}) from {}, {} of {rule}, seed {seed}{part}",
+        "{} ({} × {per_class}) from {}, {} of {rule}, seed {seed}{part}{drawn}",
         num_classes * per_class,
         counted(num_classes, "class", "classes"),
         args.start,

@@ -1,6 +1,6 @@
 //! The images to judge: fresh chains and chains of the replay buffer.
 
-use burn::tensor::Device;
+use burn::tensor::{Device, Tensor, TensorData};
 
 use super::Images;
 use crate::{
@@ -8,8 +8,9 @@ use crate::{
     config::EvalConfig,
     data::spread,
     device,
-    energy::JointEnergy,
+    energy::{Energy, JointEnergy, denoised},
     eval::{EvalError, Progress},
+    model::Network,
     replay_buffer::{Start, class_of_slot},
     sampler::{ChainState, Sampler},
     shard::Shard,
@@ -40,7 +41,6 @@ pub(super) fn fresh(
     let sampler = &checkpoint.config.sampler;
     let start = Start::new(sampler.start, &centers);
     let samplers = Sampler::for_steps(sampler, config.sample_steps);
-    let is_conditional = checkpoint.config.objective.p_x_y_weight > 0.0;
     let num_classes = checkpoint.class_names.len() as u32;
     let labels: Vec<u32> = (0..count as u32).map(|i| i % num_classes).collect();
     let mut values = Vec::new();
@@ -50,11 +50,7 @@ pub(super) fn fresh(
     let labels = labels[own.clone()].to_vec();
     for (batch, labels) in batches.zip(labels.chunks(batch_size)) {
         let batch = batch as u32;
-        let energy = match is_conditional {
-            true => JointEnergy::for_labels(&network, labels.to_vec()),
-            false => JointEnergy::new(&network),
-        };
-        let energy = energy.with_micro_batch(checkpoint.config.data.micro_batch);
+        let energy = energy_of(checkpoint, &network, labels);
         let x = start.draw(labels, streams::CHAIN_STARTS.key(seed, batch), device);
         let first = batch.wrapping_mul(config.sample_steps as u32);
         let mut state = ChainState { x, noise: streams::CHAIN_NOISE.key(seed, first) };
@@ -64,7 +60,7 @@ pub(super) fn fresh(
         }
         values.extend(device::read_now(state.x)?);
     }
-    let law = if is_conditional { "p(x|y) of their class" } else { "p(x)" };
+    let law = if is_conditional(checkpoint) { "p(x|y) of their class" } else { "p(x)" };
     let protocol = format!(
         "chains of {law} from {}, {} steps of the model's sampler, the same number per class, none left out; an \
          image's class is that of its start",
@@ -75,6 +71,45 @@ pub(super) fn fresh(
         config.sample_steps
     );
     Ok(Images { name: "fresh chains", protocol, values, labels, first: own.start })
+}
+
+fn is_conditional(checkpoint: &Checkpoint) -> bool {
+    checkpoint.config.objective.p_x_y_weight > 0.0
+}
+
+/// The energy of the model's chains with these classes.
+fn energy_of(checkpoint: &Checkpoint, network: &Network, labels: &[u32]) -> JointEnergy {
+    match is_conditional(checkpoint) {
+        true => JointEnergy::for_labels(network, labels.to_vec()),
+        false => JointEnergy::new(network),
+    }
+    .with_micro_batch(checkpoint.config.data.micro_batch)
+}
+
+/// Removes the noise of the data from chains.
+///
+/// # Errors
+/// The weights do not fit the network; the device failed.
+pub(super) fn without_noise(
+    images: Images,
+    checkpoint: &Checkpoint,
+    step: f64,
+    device: &Device,
+) -> Result<Images, EvalError> {
+    let network = checkpoint.network(device)?;
+    let [c, h, w] = checkpoint.input_shape;
+    let batch_size = checkpoint.config.data.batch_size;
+    let mut values = Vec::with_capacity(images.values.len());
+    let batches = images.values.chunks(batch_size * c * h * w);
+    for (chains, labels) in batches.zip(images.labels.chunks(batch_size)) {
+        let data = TensorData::new(chains.to_vec(), [labels.len(), c, h, w]);
+        let x = Tensor::from_data(data, device);
+        let gradient = energy_of(checkpoint, &network, labels).gradient(x.clone()).gradient;
+        values.extend(device::read_now(denoised(x, gradient, step))?);
+    }
+    let protocol =
+        format!("{}; noise removed by a step of {step} down the energy", images.protocol);
+    Ok(Images { protocol, values, ..images })
 }
 
 /// Chains of the replay buffer. `None` for a packed model, which has no buffer, and for a model trained without

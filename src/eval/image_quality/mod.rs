@@ -234,6 +234,13 @@ pub(super) fn see(
             format!("it holds {found} chains, but judging samples needs {least}"),
         )),
     }
+    let denoise_step = checkpoint.config.sampler.denoise_step;
+    if denoise_step > 0.0 {
+        let chains = sets.split_off(1).into_iter();
+        let denoised =
+            chains.map(|set| generated::without_noise(set, checkpoint, denoise_step, device));
+        sets.extend(denoised.collect::<Result<Vec<_>, _>>()?);
+    }
     let mut fid = None;
     if let Some(judge) = judges.fid {
         let reference = train.gather(spread(train.len(), config.fid_reference));

@@ -3,7 +3,7 @@
 pub(super) mod data;
 pub(super) mod lab;
 
-use std::{path::PathBuf, sync::Arc};
+use std::{ops::Range, path::PathBuf, sync::Arc};
 
 use half::f16;
 use serde::{Deserialize, Serialize};
@@ -294,6 +294,13 @@ impl LaneImages {
     /// The approximate size in bytes.
     pub(crate) fn num_bytes(&self) -> usize {
         size_of_val(&*self.x) + size_of_val(&self.gradient[..])
+    }
+
+    /// Some of the chains, [denoised](crate::energy::denoised) by a step; none if their gradients were not read. `part` is a
+    /// range of the values of all chains.
+    pub(crate) fn denoised(&self, part: Range<usize>, step: f32) -> Option<Vec<f32>> {
+        let values = self.x.get(part.clone())?.iter().zip(self.gradient.get(part)?);
+        Some(values.map(|(x, slope)| (x - step * slope.to_f32()).clamp(-1.0, 1.0)).collect())
     }
 }
 

@@ -14,6 +14,8 @@ pub enum Overlay {
     /// No overlay: the chains themselves.
     #[default]
     Images,
+    /// The chains without the noise of the data.
+    Denoised,
     /// The energy gradient.
     Gradient,
     /// The change since the start.
@@ -25,7 +27,7 @@ pub enum Overlay {
 impl Overlay {
     /// Whether the overlay shows the gradients of the chains.
     pub(in crate::app) fn shows_gradients(self) -> bool {
-        matches!(self, Self::Gradient | Self::Clamped)
+        matches!(self, Self::Denoised | Self::Gradient | Self::Clamped)
     }
 }
 
@@ -196,8 +198,17 @@ impl RunState {
         }
     }
 
+    /// The step that removes the noise of the data from the chains of a lane; 0 if they have none.
+    pub(in crate::app) fn denoise_step(&self, lane: usize) -> f32 {
+        self.lanes.get(lane).map_or(0.0, |lane| lane.sampler.denoise_step as f32)
+    }
+
     /// Tells the worker whether the overlay shows the gradients of the chains. Called once per frame.
     pub(in crate::app) fn ask_for_gradients(&mut self) {
+        let has_noise = (0..self.lanes.len()).any(|lane| self.denoise_step(lane) > 0.0);
+        if self.overlay == Overlay::Denoised && !has_noise {
+            self.overlay = Overlay::default();
+        }
         let wanted = self.overlay.shows_gradients();
         if wanted != self.are_gradients_asked {
             self.are_gradients_asked = wanted;
