@@ -190,6 +190,22 @@ impl Energy for AnalyticEnergy {
     }
 }
 
+/// The mean of the images that noisy chains may come from, x̂ = x - s²/T ∇E(x), within [-1, 1]: to show or judge the chains of a
+/// model whose data had noise of standard deviation s, and whose chains had the temperature T. `gradient` is ∂E/∂x at `x`, both of
+/// shape (N, C, H, W), and `step` is s²/T ([`SamplerConfig::denoise_step`](crate::config::SamplerConfig::denoise_step)).
+///
+/// # Source
+/// Miyasawa 1961; as the "jump" of walk-jump sampling in Saremi & Hyvärinen, arXiv:1903.02334.
+/// Differs: projected onto the box of the images.
+pub fn denoised(x: Tensor<4>, gradient: Tensor<4>, step: f64) -> Tensor<4> {
+    (x - gradient * step).clamp(-1.0, 1.0)
+}
+
+/// The same as [`denoised`] for one value on the host.
+pub(crate) fn denoised_value(x: f32, gradient: f32, step: f32) -> f32 {
+    (x - step * gradient).clamp(-1.0, 1.0)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -208,15 +224,4 @@ mod tests {
         }
         assert_eq!(log_density(2.0), -2.0);
     }
-}
-
-/// The mean of the images that noisy chains may come from, x̂ = x - s²/T ∇E(x), within [-1, 1]: to show or judge the chains of a
-/// model whose data had noise of standard deviation s, and whose chains had the temperature T. `gradient` is ∂E/∂x at `x`, both of
-/// shape (N, C, H, W), and `step` is s²/T ([`SamplerConfig::denoise_step`](crate::config::SamplerConfig::denoise_step)).
-///
-/// # Source
-/// Miyasawa 1961; as the "jump" of walk-jump sampling in Saremi & Hyvärinen, arXiv:1903.02334.
-/// Differs: projected onto the box of the images.
-pub fn denoised(x: Tensor<4>, gradient: Tensor<4>, step: f64) -> Tensor<4> {
-    (x - gradient * step).clamp(-1.0, 1.0)
 }

@@ -37,8 +37,8 @@ use crate::{
 pub struct ObjectiveInput {
     /// Logits of the data, shape (N, classes).
     pub logits_data: Tensor<2>,
-    /// Logits of the same data with augmentation, shape (N, classes), if only the cross entropy uses augmented data
-    /// (SADA-JEM, arXiv:2209.07959).
+    /// Logits of the same data as the cross entropy sees them, shape (N, classes), if it sees others than the energies: augmented
+    /// (SADA-JEM, arXiv:2209.07959), or without noise.
     pub logits_augmented: Option<Tensor<2>>,
     /// Labels of the data, shape (N).
     pub labels_data: Tensor<1, Int>,

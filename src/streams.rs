@@ -102,7 +102,7 @@ streams! {
     BUFFER_SLOTS: HostStream = 4, 1;
     /// Noise on a training batch; step: training step.
     INPUT_NOISE: NoiseStream = 16, 1;
-    /// Noise on the same batch without augmentation; step: training step.
+    /// Noise on the same batch as the energy terms see it, where the cross entropy sees others; step: training step.
     PLAIN_INPUT_NOISE: NoiseStream = 17, 1;
     /// Noise of kernels that are compared with their twins. Class centres use two streams.
     KERNEL_CHECK: NoiseStream = 18, 2;

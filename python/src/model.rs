@@ -171,7 +171,7 @@ impl Model {
     /// every chain at every step.
     ///
     /// Every other keyword changes the sampler of the training run: `kind`, `step_size`, `noise_std`, `proximal_radius`,
-    /// `num_inner_steps`, `inner_step_size`, `step_schedule`, `final_step_factor`; or how the network is used: `norm`,
+    /// `num_inner_steps`, `inner_step_size`, `step_schedule`, `final_step_factor`, `denoise_step`; or how the network is used: `norm`,
     /// `split`, `micro_batch`, `max_memory_mib`; or, for start="data", the folder `dir` of the data set.
     ///
     /// Raises `ConfigError` for a keyword that does not exist, is not allowed or would have no effect, and `Error` if the

@@ -12,7 +12,7 @@ pub(crate) struct Samples {
     /// The images, shape (n, c, h, w), or (n, 2) for points in the plane.
     #[pyo3(get)]
     images: Py<PyAny>,
-    /// The energy of each image, shape (n,): E(x), or E(x, y) for conditional chains.
+    /// The energy of each chain, shape (n,): E(x), or E(x, y) for conditional chains.
     #[pyo3(get)]
     energies: Py<PyArray1<f32>>,
     /// The class of each chain, shape (n,); None if the chains started from images without labels.

@@ -89,9 +89,9 @@ impl Atlas {
             item.iter().any(|value| value.abs() > FAR) && item.iter().all(|value| value.is_finite())
         };
         self.num_far = images.x.chunks(size).filter(is_far).count();
-        let denoised = match overlay {
-            Overlay::Denoised => images.denoised(0..images.x.len(), denoise_step),
-            _ => None,
+        let denoised = match denoise_step {
+            0.0 => None,
+            step => images.denoised(0..images.x.len(), step),
         };
         let shown = denoised.as_deref().unwrap_or(&images.x);
         let picture = self.paint(images, shown, key.start.as_deref(), shape, overlay);

@@ -144,7 +144,14 @@ fn update_atlases(ui: &Ui, run: &RunState, model: &ModelInfo, state: &mut Chains
     state.atlases.resize_with(lanes.len(), Atlas::default);
     for (index, (lane, atlas)) in lanes.iter().zip(&mut state.atlases).enumerate() {
         let start = run.start_images().and_then(|starts| starts.get(index));
-        atlas.update(ui.ctx(), lane, start, model.shape, run.overlay, run.denoise_step(index));
+        atlas.update(
+            ui.ctx(),
+            lane,
+            start,
+            model.shape,
+            run.shown_overlay(),
+            run.denoise_step(index),
+        );
     }
 }
 
@@ -191,10 +198,12 @@ fn overlays(ui: &mut Ui, run: &mut RunState, model: &ModelInfo) {
              keeps single pixels from running away.",
         ),
     ];
-    let has_noise = (0..run.lanes.len()).any(|lane| run.denoise_step(lane) > 0.0);
+    let (shown, has_noise) = (run.shown_overlay(), run.has_noise());
     let is_offered = |overlay| overlay != Overlay::Denoised || has_noise;
     for (overlay, text, hover) in overlays.into_iter().filter(|choice| is_offered(choice.0)) {
-        ui.selectable_value(&mut run.overlay, overlay, text).on_hover_text(hover);
+        if ui.selectable_label(shown == overlay, text).on_hover_text(hover).clicked() {
+            run.overlay = Some(overlay);
+        }
     }
 }
 
@@ -297,18 +306,17 @@ fn warnings(ui: &mut Ui, run: &RunState, model: &ModelInfo, state: &ChainsView) 
 
 /// An explanation of the overlay, if it needs one.
 fn overlay_text(run: &RunState, model: &ModelInfo, state: &ChainsView) -> Option<String> {
-    if run.overlay.shows_gradients()
+    let overlay = run.shown_overlay();
+    if overlay.shows_gradients()
         && let Some((_, lanes)) = run.shown_images()
         && lanes.iter().any(|lane| lane.gradient.is_empty() && !lane.x.is_empty())
     {
         let text = "No gradient was recorded at this step: gradients are read only while this overlay is on.";
         return Some(text.into());
     }
-    Some(match (run.overlay, model.is_planar()) {
+    Some(match (overlay, model.is_planar()) {
         (Overlay::Images, _) => return None,
-        (Overlay::Denoised, _) => {
-            "Shown without the noise of the data, which the chains keep.".into()
-        }
+        (Overlay::Denoised, _) => return denoised_text(run),
         (Overlay::Clamped, _) => clamped_text(run),
         (_, true) => scatter::caption(run, &state.scatter),
         (overlay, false) => {
@@ -327,6 +335,20 @@ fn overlay_text(run: &RunState, model: &ModelInfo, state: &ChainsView) -> Option
             )
         }
     })
+}
+
+/// The lanes that are shown without the noise of the data, as text; none if no lane is.
+fn denoised_text(run: &RunState) -> Option<String> {
+    let denoised = |lane: &usize| run.denoise_step(*lane) > 0.0;
+    let lanes: Vec<String> =
+        (0..run.lanes.len()).filter(denoised).map(|lane| (lane + 1).to_string()).collect();
+    let whose = match lanes.len() {
+        0 => return None,
+        found if found == run.lanes.len() => "Shown".into(),
+        1 => format!("Lane {} is shown", lanes[0]),
+        _ => format!("Lanes {} are shown", lanes.join(" and ")),
+    };
+    Some(format!("{whose} without the noise of the data, which the chains keep."))
 }
 
 /// The bounds of the clamp in each lane, as text.

@@ -107,7 +107,7 @@ fn plot(
     let (step, lanes) = run.shown_images()?;
     let labels = &run.record.as_ref()?.request.labels;
     let images = lanes.get(lane)?;
-    let places = points_of(images);
+    let places = shown_points(run, images, lane);
     let plot = Plot::new(("plane", lane))
         .data_aspect(1.0)
         .auto_bounds(false)
@@ -143,7 +143,7 @@ fn plot(
         let ring = |places: Places, radius| {
             Points::new("", places).radius(radius).filled(false).color(contrast).allow_hover(false)
         };
-        if run.overlay == Overlay::Clamped {
+        if run.shown_overlay() == Overlay::Clamped {
             ui.points(ring(clamped(images, &places), 6.0));
         }
         let selected = selected.and_then(|selected| places.get(selected.chain));
@@ -279,7 +279,7 @@ fn colour_bar(ui: &mut Ui) {
 
 /// An explanation of the arrows.
 pub(super) fn caption(run: &RunState, state: &Scatter) -> String {
-    match run.overlay {
+    match run.shown_overlay() {
         Overlay::Gradient => {
             let scales: Vec<String> = state.scales.iter().map(|scale| number(*scale)).collect();
             format!(
@@ -310,7 +310,20 @@ fn is_finite(place: &[f64; 2]) -> bool {
 }
 
 fn points_of(images: &LaneImages) -> Places {
-    images.x.chunks_exact(2).map(|point| [f64::from(point[0]), f64::from(point[1])]).collect()
+    places_of(&images.x)
+}
+
+/// The chains of a lane, without the noise of the data where they are shown so.
+fn shown_points(run: &RunState, images: &LaneImages, lane: usize) -> Places {
+    let denoised = match run.denoise_step(lane) {
+        0.0 => None,
+        step => images.denoised(0..images.x.len(), step),
+    };
+    places_of(denoised.as_deref().unwrap_or(&images.x))
+}
+
+fn places_of(values: &[f32]) -> Places {
+    values.chunks_exact(2).map(|point| [f64::from(point[0]), f64::from(point[1])]).collect()
 }
 
 /// The gradient norm of a lane that the longest arrow stands for: the 95th percentile.
@@ -328,7 +341,7 @@ fn arrows(
     state: &Scatter,
     lane: usize,
 ) -> Option<Arrows<'static>> {
-    let pairs: Vec<([f64; 2], [f64; 2])> = match run.overlay {
+    let pairs: Vec<([f64; 2], [f64; 2])> = match run.shown_overlay() {
         Overlay::Gradient => {
             let unit = f64::from(ARROW / state.scales.get(lane)?);
             let gradients = images.gradient.chunks_exact(2);

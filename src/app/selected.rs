@@ -9,7 +9,7 @@ use super::{
     magnifier::{ChainDetails, bars, name_of, probabilities},
     nearest::NearestSearch,
     pixels::{Picture, SMALL, WHOLE, number, percent},
-    state::{Overlay, RunState, Selection},
+    state::{RunState, Selection},
     theme,
 };
 use crate::worker::{LaneNumbers, ModelInfo};
@@ -115,15 +115,17 @@ impl ShownChain {
         let starts = run.start_images().and_then(|lanes| lanes.get(selection.lane));
         let numbers = numbers_of(run, selection);
         let lane = lanes.get(selection.lane)?;
-        let is_denoised = run.overlay == Overlay::Denoised;
-        let step_of_noise = Some(run.denoise_step(selection.lane)).filter(|_| is_denoised);
+        let denoised = match run.denoise_step(selection.lane) {
+            0.0 => None,
+            step => lane.denoised(at.clone(), step),
+        };
         Some(Self {
             selection,
             step: *step,
             label,
             title: title(run)?,
             x: lane.x.get(at.clone())?.to_vec(),
-            denoised: step_of_noise.and_then(|step| lane.denoised(at.clone(), step)),
+            denoised,
             start: starts.and_then(|lane| lane.x.get(at)).map(<[f32]>::to_vec),
             is_broken: numbers.is_some_and(|numbers| numbers.is_broken(selection.chain)),
         })
@@ -262,7 +264,9 @@ fn nearest(
     size: egui::Vec2,
 ) {
     let Some(references) = &run.references else { return };
-    let Some(found) = state.nearest.search(ui, &shown.x, &references.train) else { return };
+    // The data has no noise.
+    let image = shown.denoised.as_ref().unwrap_or(&shown.x);
+    let Some(found) = state.nearest.search(ui, image, &references.train) else { return };
     let texture = state.nearest_picture.texture(ui.ctx(), &found.image, model.shape);
     let class = name_of(&model.class_names, found.label as usize);
     let distance = number(found.distance);

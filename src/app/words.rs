@@ -107,6 +107,7 @@ fn features(lane: &LaneConfig, number: fn(f64) -> String) -> Vec<String> {
         format!("σ = {}", number(sampler.noise_std)),
         only(clamps, format!("r = {}", number(sampler.proximal_radius))),
         schedule.into(),
+        only(sampler.denoise_step > 0.0, format!("denoised by {}", number(sampler.denoise_step))),
         start.into(),
         (if lane.is_conditional { "p(x|y)" } else { "p(x)" }).into(),
         format!("split {}", lane.split),

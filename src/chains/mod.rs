@@ -199,7 +199,7 @@ impl<'a> ChainRun<'a> {
         self.ahead = None;
     }
 
-    /// Sets whether the following steps hold the images of the chains, without noise if `sampler.denoise_step` is above 0: copying them to the host takes time.
+    /// Sets whether the following steps hold the images of the chains: copying them to the host takes time.
     pub fn read_images(&mut self, wanted: bool) {
         self.reads_images = wanted;
     }
@@ -283,6 +283,15 @@ impl<'a> ChainRun<'a> {
         self.is_stopped || self.num_done == self.settings.num_steps
     }
 
+    /// The step that removes the noise of the data from what is shown of the chains after `step` steps; 0 if they have none, as at
+    /// most starts.
+    fn denoise_step(&self, step: usize) -> f64 {
+        match step > 0 || self.settings.start == SampleStart::Buffer {
+            true => self.checkpoint.config.sampler.denoise_step,
+            false => 0.0,
+        }
+    }
+
     /// Evaluates chains after `step` steps and moves them one step further.
     fn evaluate(&self, state: ChainState, step: usize) -> Evaluation {
         let (section, num_steps) = (&self.checkpoint.config.sampler, self.settings.num_steps);
@@ -337,17 +346,20 @@ impl Iterator for ChainRun<'_> {
             .take()
             .unwrap_or_else(|| self.evaluate(ChainState { x: x.clone(), noise }, step));
         let Evaluation { sampler, info, next, begin } = evaluation;
+        let is_shown = self.reads_images || self.judge.is_some();
+        let shown = is_shown.then(|| match self.denoise_step(step) {
+            0.0 => x.clone(),
+            length => denoised(x.clone(), info.gradient.clone(), length),
+        });
         let wanted = Wanted {
-            images: self.reads_images.then(|| match self.checkpoint.config.sampler.denoise_step {
-                0.0 => x.clone(),
-                step => denoised(x.clone(), info.gradient.clone(), step),
-            }),
+            shown,
+            reads_images: self.reads_images,
             acceptance: !is_last,
             judge: self.judge.as_ref(),
             measured: self.measure.as_ref().map(|measure| measure(x.clone())),
         };
         let mut ahead = None;
-        let read = Columns::read(&x, &info, wanted, || {
+        let read = Columns::read(&info, wanted, || {
             ahead = (!is_last).then(|| self.evaluate(next.clone(), step + 1));
             // The next readback reports what goes wrong.
             let _ = x.device().flush();

@@ -13,8 +13,9 @@ use crate::{
 
 /// The optional values that [`Columns::read`] copies to the host.
 pub(super) struct Wanted<'a> {
-    /// The images of the chains, shape (N, C, H, W).
-    pub(super) images: Option<Tensor<4>>,
+    /// The chains as they are shown and judged, shape (N, C, H, W).
+    pub(super) shown: Option<Tensor<4>>,
+    pub(super) reads_images: bool,
     pub(super) acceptance: bool,
     pub(super) judge: Option<&'a Network>,
     /// Numbers of each chain, shape (N, k).
@@ -34,27 +35,26 @@ pub(super) struct Columns {
 }
 
 impl Columns {
-    /// Reads the values of chains at `x` (N, C, H, W) in one readback, and calls `meanwhile` as [`read_now_while`] does.
+    /// Reads the values of chains in one readback, and calls `meanwhile` as [`read_now_while`] does.
     ///
     /// # Errors
     /// The device failed.
     pub(super) fn read(
-        x: &Tensor<4>,
         info: &StepInfo,
         wanted: Wanted,
         meanwhile: impl FnOnce(),
     ) -> Result<Self, ReadError> {
-        let judged = wanted.judge.map(|judge| {
-            let [n, _, h, w] = x.dims();
+        let judged = wanted.judge.zip(wanted.shown.as_ref()).map(|(judge, shown)| {
+            let [n, _, h, w] = shown.dims();
             let parts = parts_of(n, judge.images_at_once([h, w], Pass::Forward));
-            let logits = joined(parts.map(|part| judge.logits(rows(x, part))));
+            let logits = joined(parts.map(|part| judge.logits(rows(shown, part))));
             let (confidence, class) = softmax(logits, 1).max_dim_with_indices(1);
             (class.float(), confidence)
         });
         let acceptance = info.acceptance.clone().filter(|_| wanted.acceptance);
         let reads = (
             (info.energy.clone(), info.summary.clone()),
-            wanted.images,
+            wanted.shown.filter(|_| wanted.reads_images),
             acceptance.map(|decided| decided.narrow(1, 1, 1)),
             info.logits.clone(),
             judged,
@@ -97,8 +97,8 @@ pub struct ChainStep {
     pub logits: Option<Vec<f32>>,
     /// The predictions of the judge, if the run has one.
     pub judged: Option<Judged>,
-    /// The images (N, C, H, W), flattened, without noise if `sampler.denoise_step` is above 0; none unless [`ChainRun::read_images`](super::ChainRun::read_images)
-    /// requests them.
+    /// The images (N, C, H, W), flattened; none unless [`ChainRun::read_images`](super::ChainRun::read_images) requests them.
+    /// Without the noise of the data after step 0, if `sampler.denoise_step` is above 0: `x` has the chains themselves.
     pub images: Option<Vec<f32>>,
     /// The numbers of [`ChainRun::measure`](super::ChainRun::measure), shape (N, k), flattened.
     pub(crate) measured: Option<Vec<f32>>,
@@ -142,8 +142,8 @@ impl ChainStep {
         (logits.len() / self.energies.len().max(1)).max(1)
     }
 
-    /// The distance of each chain from its start, ‖x - x_0‖; `start` holds the images of step 0. None if the images
-    /// of this step were not read.
+    /// The distance of the image of each chain from its start; `start` holds the images of step 0. None if the images of this
+    /// step were not read.
     pub fn distances(&self, start: &[f32]) -> Option<Vec<f32>> {
         let num_pixels = start.len() / self.energies.len().max(1);
         self.images.as_ref().map(|images| distances(images, start, num_pixels.max(1)))

@@ -32,6 +32,11 @@ const UNUSED: &[Unused] = &[
         "images have no noise; data.input_noise_std adds it",
     ),
     (
+        &["data.classify_noisy", "data.input_noise_std"],
+        |config| !config.data.classify_noisy && !config.objective.needs_energies(),
+        "with data.classify_noisy = false only energies see the noise, and no term of the loss takes them",
+    ),
+    (
         &["data.num_points"],
         |config| !data::is_density(config.data.dataset),
         "it is for the 2-D densities, and the data comes from files",
@@ -132,6 +137,11 @@ mod tests {
             ("mnist-showcase", &["data.horizontal_flip=true"], "of another class"),
             ("fashion-quick", &["data.augment_energy=false"], "neither cropped nor mirrored"),
             ("fashion-showcase", &["data.classify_noisy=false"], "images have no noise"),
+            (
+                "fashion-quick",
+                &["data.classify_noisy=false", "objective.p_x_weight=0"],
+                "no term of the loss takes them",
+            ),
             ("fashion-quick", &["data.num_points=200"], "the data comes from files"),
             ("fashion-quick", &["data.micro_batch=4096"], "above data.batch_size"),
             ("fashion-quick", &["model.norm_momentum=0.1"], "only batch norm"),

@@ -251,7 +251,7 @@ section! {
         augment_energy: bool = true;
         /// Standard deviation of Gaussian noise added to training inputs, in units of x.
         input_noise_std: f64 = 0.03, in 0.0 ..= 1.0;
-        /// Whether the cross entropy sees this noise too (JEM++). With false, only the energy terms of the loss see it: the model learns to classify images as they are, and the density of noisy images.
+        /// Whether the cross entropy sees this noise too (JEM++). With false, only the energy terms of the loss see it: the model learns to classify images as they are, and the density of noisy images. Without energy terms nothing sees the noise.
         classify_noisy: bool = true;
         /// Number of points drawn from a 2-D density.
         num_points: usize = 5000, in 16 ..= 1000000;

@@ -59,7 +59,8 @@ impl Samples {
         [self.len(), c, h, w]
     }
 
-    /// All images, shape (N, C, H, W) flattened. Samplers that project onto the box keep them in [-1, 1].
+    /// All images, shape (N, C, H, W) flattened. Without the noise of the data if `sampler.denoise_step` is above 0: with 0 they are
+    /// the chains themselves. Samplers that project onto the box keep them in [-1, 1].
     pub fn images(&self) -> &[f32] {
         &self.images
     }
@@ -74,7 +75,7 @@ impl Samples {
         &self.labels
     }
 
-    /// The energy of each image under the density of its chain: E(x), or E(x, y) for conditional chains.
+    /// The energy of each chain under the density that it samples: E(x), or E(x, y) for conditional chains.
     pub fn energies(&self) -> Vec<f32> {
         self.energies.clone()
     }

@@ -237,6 +237,13 @@ fn limits(subject: &Subject) -> Vec<String> {
             }
             Some(_) => "Its sampler aims at p(x) itself; whether chains reach it is not part of this card.".into(),
         });
+        if config.sampler.denoise_step > 0.0 {
+            found.push(
+                "Its chains have noise, as its training data had. Pictures of them are made without it, by one step down the \
+                 energy."
+                    .into(),
+            );
+        }
     } else {
         found.push("Its energy was not trained: chains on it do not look like the data.".into());
     }

@@ -368,9 +368,9 @@ impl Trainer {
 pub(super) struct DeviceBatch {
     /// The training step that it is for.
     step: u64,
-    /// Augmented images with noise, shape (N, C, H, W).
+    /// The images of the cross entropy, shape (N, C, H, W).
     values: Tensor<4>,
-    /// The images without augmentation, if something uses them.
+    /// Those of the energy terms, if they are others and something uses them.
     plain: Option<Tensor<4>>,
     labels: Tensor<1, Int>,
 }

@@ -142,6 +142,6 @@ impl Training {
             slots.extend((first..last).map(|slot| slot as u32));
             labels.resize(slots.len(), class as u32);
         }
-        Ok((device::read(self.trainer.shown_chains(&slots)).await?, labels))
+        Ok((device::read(self.trainer.shown_chains(&slots, &labels)).await?, labels))
     }
 }

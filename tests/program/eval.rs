@@ -212,6 +212,25 @@ fn parts_are_measured_alone_and_other_images_are_taken() {
 }
 
 #[test]
+fn chains_are_judged_without_the_noise_of_their_data() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path();
+    let measure = |out: &str, step: &str| {
+        let key = format!("sampler.denoise_step={step}");
+        succeeds(path, &little(&["samples", "--out", out, "--set", &key]));
+        let [test, chains] = &results(path, out).samples.unwrap().sets[..] else { panic!() };
+        (test.clone(), chains.clone())
+    };
+    let (plain, denoised) = (measure("plain", "0"), measure("denoised", "0.5"));
+    assert!(denoised.1.protocol.contains("noise removed by a step of 0.5"));
+    assert!(!plain.1.protocol.contains("noise") && !denoised.0.protocol.contains("noise"));
+    assert_eq!(plain.0, denoised.0, "real images are judged as they are");
+    assert_ne!(plain.1.frechet, denoised.1.frechet);
+    let error = refused(path, &["attack", "--set", "sampler.denoise_step=1"]);
+    assert!(error.contains("`sampler.denoise_step` is not used"), "{error}");
+}
+
+#[test]
 fn a_model_of_points_is_measured_without_a_judge() {
     let dir = tempfile::tempdir().unwrap();
     succeeds(dir.path(), &QUICK);

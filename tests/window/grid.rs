@@ -157,7 +157,7 @@ fn at_its_end_the_run_can_go_on_or_be_judged() {
     assert!(run.is_playing() && run.settings.num_steps == 2000);
     assert!(run.last_step() > 100 && run.lanes[0].sampler.noise_std == 0.05);
     // The noise of its data is removed from what is shown, and this is said.
-    assert!(run.overlay == Overlay::Denoised);
+    assert!(run.shown_overlay() == Overlay::Denoised);
     window.click("Chains");
     window.pass(2, 0);
     assert!(window.has("Denoised") && window.has("Shown without the noise of the data"));
@@ -170,7 +170,33 @@ fn at_its_end_the_run_can_go_on_or_be_judged() {
         (window.viewer().run.lanes[0].sampler.noise_std, window.viewer().run.last_step()),
         (0.0, 200)
     );
-    assert!(window.viewer().run.overlay == Overlay::Images);
+    assert!(window.viewer().run.shown_overlay() == Overlay::Images);
+}
+
+#[test]
+fn noise_stays_removed_after_a_restart_and_undo_unless_a_person_chose_to_see_it() {
+    let mut window = window([1280.0, 800.0], "");
+    window.harness.state_mut().viewer_mut().run.lanes[0].sampler.denoise_step = 5.0;
+    window.harness.key_press(Key::R);
+    window.pass(10, 3);
+    let restart_and_undo = |window: &mut Window| {
+        window.harness.key_press(Key::R);
+        window.pass(10, 3);
+        assert!(window.viewer().run.shown_overlay() == Overlay::Denoised);
+        window.harness.key_press_modifiers(egui::Modifiers::COMMAND, Key::Z);
+        window.pass(10, 1);
+        assert!(window.viewer().run.shown_overlay() == Overlay::Denoised);
+    };
+    // Starts have no noise, and nothing is said of it.
+    assert!(!window.has("Shown without the noise of the data"));
+    window.harness.state_mut().viewer_mut().run.play();
+    window.pass(60, 3);
+    assert!(window.has("Shown without the noise of the data"));
+    restart_and_undo(&mut window);
+    window.click("Images");
+    window.pass(2, 0);
+    assert!(window.viewer().run.shown_overlay() == Overlay::Images);
+    assert!(!window.has("Shown without the noise of the data"));
 }
 
 #[test]

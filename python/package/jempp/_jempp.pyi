@@ -101,6 +101,7 @@ class Model:
         inner_step_size: float | None = None,
         step_schedule: Literal["constant", "linear", "cosine"] | None = None,
         final_step_factor: float | None = None,
+        denoise_step: float | None = None,
         norm: Literal["none", "batch", "frozen", "group"] | None = None,
         split: int | None = None,
         micro_batch: int | None = None,
@@ -118,10 +119,13 @@ class Samples:
 
     @property
     def images(self) -> NDArray[np.float32]:
-        """The images, shape (n, c, h, w), or (n, 2) for points in the plane."""
+        """The images, shape (n, c, h, w), or (n, 2) for points in the plane.
+
+        Without the noise of the data if `denoise_step` is above 0; with `denoise_step=0` they are the chains themselves.
+        """
     @property
     def energies(self) -> NDArray[np.float32]:
-        """The energy of each image, shape (n,): E(x), or E(x, y) for conditional chains."""
+        """The energy of each chain, shape (n,): E(x), or E(x, y) for conditional chains."""
     @property
     def labels(self) -> NDArray[np.int64] | None:
         """The class of each chain, shape (n,); None if the chains started from images without labels."""

@@ -225,7 +225,11 @@ fn caption(viewer: &Viewer, tab: Tab) -> [String; 2] {
         let names = words::lane_names(&viewer.run.lanes).join(" | ");
         let settings = &viewer.run.settings;
         let model = words::model_name(&settings.model, 60);
-        format!("{model} · step {} · {names} · seed {}", viewer.run.shown_step(), settings.seed)
+        let is_denoised =
+            (0..viewer.run.lanes.len()).any(|lane| viewer.run.denoise_step(lane) > 0.0);
+        let noise = if is_denoised { " · without the noise of the data" } else { "" };
+        let (step, seed) = (viewer.run.shown_step(), settings.seed);
+        format!("{model} · step {step} · {names} · seed {seed}{noise}")
     };
     [first, link]
 }

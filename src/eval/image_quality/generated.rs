@@ -1,6 +1,9 @@
 //! The images to judge: fresh chains and chains of the replay buffer.
 
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::{
+    module::Module,
+    tensor::{Device, Tensor, TensorData},
+};
 
 use super::Images;
 use crate::{
@@ -89,14 +92,16 @@ fn energy_of(checkpoint: &Checkpoint, network: &Network, labels: &[u32]) -> Join
 /// Removes the noise of the data from chains.
 ///
 /// # Errors
-/// The weights do not fit the network; the device failed.
+/// The evaluation is to stop; the weights do not fit the network; the device failed.
 pub(super) fn without_noise(
     images: Images,
     checkpoint: &Checkpoint,
     step: f64,
     device: &Device,
+    progress: &Progress,
 ) -> Result<Images, EvalError> {
-    let network = checkpoint.network(device)?;
+    // Frozen, so that what an image becomes does not depend on the others.
+    let network = checkpoint.network(device)?.valid().freeze();
     let [c, h, w] = checkpoint.input_shape;
     let batch_size = checkpoint.config.data.batch_size;
     let mut values = Vec::with_capacity(images.values.len());
@@ -106,6 +111,7 @@ pub(super) fn without_noise(
         let x = Tensor::from_data(data, device);
         let gradient = energy_of(checkpoint, &network, labels).gradient(x.clone()).gradient;
         values.extend(device::read_now(denoised(x, gradient, step))?);
+        progress.check()?;
     }
     let protocol =
         format!("{}; noise removed by a step of {step} down the energy", images.protocol);

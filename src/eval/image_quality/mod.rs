@@ -237,8 +237,8 @@ pub(super) fn see(
     let denoise_step = checkpoint.config.sampler.denoise_step;
     if denoise_step > 0.0 {
         let chains = sets.split_off(1).into_iter();
-        let denoised =
-            chains.map(|set| generated::without_noise(set, checkpoint, denoise_step, device));
+        let denoised = chains
+            .map(|set| generated::without_noise(set, checkpoint, denoise_step, device, progress));
         sets.extend(denoised.collect::<Result<Vec<_>, _>>()?);
     }
     let mut fid = None;

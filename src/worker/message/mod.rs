@@ -15,6 +15,7 @@ use self::{
 use crate::{
     config::{DataConfig, LaneConfig, Norm, RunConfig, SamplerConfig},
     data::{Dataset, OwnFile},
+    energy::denoised_value,
     numbers::argmax,
 };
 
@@ -300,7 +301,7 @@ impl LaneImages {
     /// range of the values of all chains.
     pub(crate) fn denoised(&self, part: Range<usize>, step: f32) -> Option<Vec<f32>> {
         let values = self.x.get(part.clone())?.iter().zip(self.gradient.get(part)?);
-        Some(values.map(|(x, slope)| (x - step * slope.to_f32()).clamp(-1.0, 1.0)).collect())
+        Some(values.map(|(x, slope)| denoised_value(*x, slope.to_f32(), step)).collect())
     }
 }
 

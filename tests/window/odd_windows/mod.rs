@@ -229,11 +229,12 @@ fn lab(num_rules: usize, energy: &[f32]) -> Window {
 
 #[test]
 fn chains_and_plots_are_drawn_at_every_size() {
-    for (count, overlay) in [(1, Overlay::Images), (3, Overlay::Clamped)] {
+    for (count, overlay) in [(1, Overlay::Images), (2, Overlay::Denoised), (3, Overlay::Clamped)] {
         let mut window = Window::new(lanes(count));
+        window.viewer().run.lanes[0].sampler.denoise_step = 2.0;
         window.viewer().run.play();
         window.pass(4, 4);
-        window.viewer().run.overlay = overlay;
+        window.viewer().run.overlay = Some(overlay);
         for tab in [Tab::Chains, Tab::Plots] {
             window.viewer().session.tab = tab;
             window.at_every_size();
@@ -263,10 +264,13 @@ fn points_in_the_plane_are_drawn_at_every_size() {
     for values in [&[0.2, -0.7, 0.9][..], &[f32::NAN, f32::INFINITY, -3e38, 3e38, 0.0]] {
         let mut window = Window::new(lanes(2));
         open(&mut window, model(vec!["a".into(), "b".into()], [2, 1, 1]), values);
-        for tab in [Tab::Chains, Tab::Plots] {
-            window.viewer().session.tab = tab;
-            window.viewer().run.overlay = Overlay::Change;
-            window.at_every_size();
+        window.viewer().run.lanes[0].sampler.denoise_step = 2.0;
+        for overlay in [Overlay::Change, Overlay::Denoised] {
+            for tab in [Tab::Chains, Tab::Plots] {
+                window.viewer().session.tab = tab;
+                window.viewer().run.overlay = Some(overlay);
+                window.at_every_size();
+            }
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::run_state::{Overlay, RunSettings, RunState};
+use super::run_state::{RunSettings, RunState};
 use crate::{
     app::words,
     bundled,
@@ -108,13 +108,6 @@ impl RunState {
             if model.name == bundled::SAMPLER {
                 self.settings.num_steps = self.settings.num_steps.max(SAMPLER_STEPS);
             }
-        }
-        if (is_other || self.model.is_none()) && !is_returning {
-            // Noise that is meant to be there looks like a fault.
-            self.overlay = match model.sampler.denoise_step > 0.0 {
-                true => Overlay::Denoised,
-                false => Overlay::default(),
-            };
         }
         let left_out = self.keep_known_classes(num_classes);
         if self.settings.classes.is_empty() && num_classes > MAX_DEFAULT_CLASSES {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::{
     app::{record::Record, state::requests::Requests, words},
-    config::{LaneConfig, MAX_SEED, ViewConfig, ViewState},
+    config::{LaneConfig, MAX_SEED, ViewConfig, ViewStart, ViewState},
     worker::{Command, LaneImages, LaneNumbers, ModelInfo, References, RunRequest, Step},
 };
 
@@ -111,7 +111,7 @@ pub struct RunState {
     /// The selected chain.
     pub selected: Option<Selection>,
     /// The quantity that is drawn over the chains.
-    pub overlay: Overlay,
+    pub overlay: Option<Overlay>,
     /// The explanation of the comparison that is shown.
     pub comparison: Option<&'static str>,
     /// The start image, which was drawn or dropped on the window.
@@ -170,7 +170,7 @@ impl RunState {
             replay: None,
             only: None,
             selected: None,
-            overlay: Overlay::default(),
+            overlay: None,
             comparison: None,
             start_image: None,
             classified: None,
@@ -198,18 +198,38 @@ impl RunState {
         }
     }
 
-    /// The step that removes the noise of the data from the chains of a lane; 0 if they have none.
+    /// What is drawn over the chains: what was chosen, and otherwise nothing but that chains are shown without the noise of the
+    /// data, if they have it.
+    pub fn shown_overlay(&self) -> Overlay {
+        let has_noise = self.has_noise();
+        match self.overlay {
+            Some(chosen) if chosen != Overlay::Denoised || has_noise => chosen,
+            None if has_noise => Overlay::Denoised,
+            _ => Overlay::default(),
+        }
+    }
+
+    /// Whether the chains of some lane have the noise of the data, which can be removed.
+    pub(in crate::app) fn has_noise(&self) -> bool {
+        self.lanes.iter().any(|lane| lane.sampler.denoise_step > 0.0)
+    }
+
+    /// The step that removes the noise of the data from the shown chains of a lane; 0 if they have none, as at most starts, or if
+    /// they are shown as they are.
     pub(in crate::app) fn denoise_step(&self, lane: usize) -> f32 {
-        self.lanes.get(lane).map_or(0.0, |lane| lane.sampler.denoise_step as f32)
+        let is_start = self.shown_step() == 0;
+        let has_noise = |lane: &&LaneConfig| !is_start || lane.start == ViewStart::Buffer;
+        match self.lanes.get(lane).filter(has_noise) {
+            Some(lane) if self.shown_overlay() == Overlay::Denoised => {
+                lane.sampler.denoise_step as f32
+            }
+            _ => 0.0,
+        }
     }
 
     /// Tells the worker whether the overlay shows the gradients of the chains. Called once per frame.
     pub(in crate::app) fn ask_for_gradients(&mut self) {
-        let has_noise = (0..self.lanes.len()).any(|lane| self.denoise_step(lane) > 0.0);
-        if self.overlay == Overlay::Denoised && !has_noise {
-            self.overlay = Overlay::default();
-        }
-        let wanted = self.overlay.shows_gradients();
+        let wanted = self.shown_overlay().shows_gradients();
         if wanted != self.are_gradients_asked {
             self.are_gradients_asked = wanted;
             self.ask(Command::ReadGradients(wanted));
@@ -221,7 +241,7 @@ impl RunState {
         self.only = None;
         self.selected = None;
         self.comparison = None;
-        self.overlay = Overlay::default();
+        self.overlay = None;
     }
 
     /// Discards the state of a failed worker.
