@@ -202,6 +202,7 @@ pub fn denoised(x: Tensor<4>, gradient: Tensor<4>, step: f64) -> Tensor<4> {
 }
 
 /// The same as [`denoised`] for one value on the host.
+#[cfg(feature = "gui")]
 pub(crate) fn denoised_value(x: f32, gradient: f32, step: f32) -> f32 {
     (x - step * gradient).clamp(-1.0, 1.0)
 }
