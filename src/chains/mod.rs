@@ -283,8 +283,8 @@ impl<'a> ChainRun<'a> {
         self.is_stopped || self.num_done == self.settings.num_steps
     }
 
-    /// The step that removes the noise of the data from what is shown of the chains after `step` steps; 0 if they have none, as at
-    /// most starts.
+    /// The step that removes the noise of the data from what is shown of the chains after `step` steps. It is 0 for starts, which have
+    /// no noise, but not for those from the replay buffer.
     fn denoise_step(&self, step: usize) -> f64 {
         match step > 0 || self.settings.start == SampleStart::Buffer {
             true => self.checkpoint.config.sampler.denoise_step,

@@ -65,7 +65,8 @@ impl Loss {
         if self.micro_batch == 0 { usize::MAX } else { self.micro_batch }
     }
 
-    /// Passes all images through the network: the data, the same as the cross entropy sees them, the chains, the images with a high energy, the
+    /// Passes all images through the network: the data, the same as the cross entropy sees them, the chains, the images with a high
+    /// energy, the
     /// ends of the probes; what the loss does not need is left out. Only a pass of all images at once keeps its graph.
     pub(super) fn forward(&self, network: &Network) -> Vec<Side> {
         let inputs = &self.inputs;

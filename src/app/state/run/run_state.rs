@@ -198,8 +198,7 @@ impl RunState {
         }
     }
 
-    /// What is drawn over the chains: what was chosen, and otherwise nothing but that chains are shown without the noise of the
-    /// data, if they have it.
+    /// What the grid shows: what a person chose; else the chains without the noise of the data if they have it, or as they are.
     pub fn shown_overlay(&self) -> Overlay {
         let has_noise = self.has_noise();
         match self.overlay {
@@ -214,8 +213,8 @@ impl RunState {
         self.lanes.iter().any(|lane| lane.sampler.denoise_step > 0.0)
     }
 
-    /// The step that removes the noise of the data from the shown chains of a lane; 0 if they have none, as at most starts, or if
-    /// they are shown as they are.
+    /// The step that removes the noise of the data from the shown chains of a lane. It is 0 if they are shown as they are, and for
+    /// starts, which have no noise, but not for those from the replay buffer.
     pub(in crate::app) fn denoise_step(&self, lane: usize) -> f32 {
         let is_start = self.shown_step() == 0;
         let has_noise = |lane: &&LaneConfig| !is_start || lane.start == ViewStart::Buffer;
