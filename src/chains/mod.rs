@@ -157,10 +157,7 @@ impl<'a> ChainRun<'a> {
             start = start.select(0, index_tensor(&rows, device));
         }
         let network = checkpoint.network(device)?;
-        let energy = match settings.is_conditional {
-            true => JointEnergy::for_labels(&network, labels.clone()),
-            false => JointEnergy::new(&network),
-        };
+        let energy = JointEnergy::of_chains(&network, settings.is_conditional, &labels);
         let energy = energy.with_micro_batch(checkpoint.config.data.micro_batch);
         let noise = streams::CHAIN_NOISE.key(settings.seed, 0).from_chain(part.start as u32);
         Ok(Self {
@@ -255,12 +252,9 @@ impl<'a> ChainRun<'a> {
 
     /// The energy of images of these classes under the density that the chains sample, with logits.
     pub(crate) fn energy_of_classes(&self, labels: Vec<u32>) -> JointEnergy {
-        match self.settings.is_conditional {
-            true => JointEnergy::for_labels(&self.network, labels),
-            false => JointEnergy::new(&self.network),
-        }
-        .with_micro_batch(self.checkpoint.config.data.micro_batch)
-        .with_logits()
+        JointEnergy::of_chains(&self.network, self.settings.is_conditional, &labels)
+            .with_micro_batch(self.checkpoint.config.data.micro_batch)
+            .with_logits()
     }
 
     /// The starts of the chains, shape (N, C, H, W).

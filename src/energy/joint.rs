@@ -38,6 +38,14 @@ impl JointEnergy {
         Self { network, labels: None, gives_logits: false, micro_batch, max_binding }
     }
 
+    /// The energy that chains with these classes descend: of p(x|y) if they are conditional, otherwise of p(x).
+    pub fn of_chains(network: &Network, is_conditional: bool, labels: &[u32]) -> Self {
+        match is_conditional {
+            true => Self::for_labels(network, labels.to_vec()),
+            false => Self::new(network),
+        }
+    }
+
     /// The energy of p(x|y), with one class y per chain.
     pub fn for_labels(network: &Network, labels: Vec<u32>) -> Self {
         Self { labels: Some(Labels::new(labels, &network.device())), ..Self::new(network) }

@@ -66,8 +66,7 @@ impl Loss {
     }
 
     /// Passes all images through the network: the data, the same as the cross entropy sees them, the chains, the images with a high
-    /// energy, the
-    /// ends of the probes; what the loss does not need is left out. Only a pass of all images at once keeps its graph.
+    /// energy, the ends of the probes; what the loss does not need is left out. Only a pass of all images at once keeps its graph.
     pub(super) fn forward(&self, network: &Network) -> Vec<Side> {
         let inputs = &self.inputs;
         let is_split = inputs.x_augmented.is_some();

@@ -19,11 +19,9 @@ impl Trainer {
         // As many at a time as in training, so that they fit in memory as the chains of training do.
         let parts = parts_of(slots.len(), self.config.data.batch_size);
         joined(parts.map(|part| {
-            let energy = match self.config.objective.p_x_y_weight > 0.0 {
-                true => JointEnergy::for_labels(&network, labels[part.clone()].to_vec()),
-                false => JointEnergy::new(&network),
-            };
-            let energy = energy.with_micro_batch(self.config.data.micro_batch);
+            let is_conditional = self.config.objective.p_x_y_weight > 0.0;
+            let energy = JointEnergy::of_chains(&network, is_conditional, &labels[part.clone()])
+                .with_micro_batch(self.config.data.micro_batch);
             let x = rows(&chains, part);
             denoised(x.clone(), energy.gradient(x).gradient, step)
         }))

@@ -82,10 +82,7 @@ pub(super) fn energy_of(
     if let Some(followed) = followed {
         network = with_weights_from(network, followed)?;
     }
-    let energy = match config.is_conditional {
-        true => JointEnergy::for_labels(&network, labels.to_vec()),
-        false => JointEnergy::new(&network),
-    };
+    let energy = JointEnergy::of_chains(&network, config.is_conditional, labels);
     Ok(energy.with_micro_batch(checkpoint.config.data.micro_batch).with_logits())
 }
 

@@ -82,11 +82,8 @@ fn is_conditional(checkpoint: &Checkpoint) -> bool {
 
 /// The energy of the model's chains with these classes.
 fn energy_of(checkpoint: &Checkpoint, network: &Network, labels: &[u32]) -> JointEnergy {
-    match is_conditional(checkpoint) {
-        true => JointEnergy::for_labels(network, labels.to_vec()),
-        false => JointEnergy::new(network),
-    }
-    .with_micro_batch(checkpoint.config.data.micro_batch)
+    JointEnergy::of_chains(network, is_conditional(checkpoint), labels)
+        .with_micro_batch(checkpoint.config.data.micro_batch)
 }
 
 /// Removes the noise of the data from chains.
