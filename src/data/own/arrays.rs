@@ -8,8 +8,9 @@ use std::{
 use zip::ZipArchive;
 
 use super::{
-    MAX_ITEMS, MAX_TOTAL_BYTES, Reason, archive,
+    MAX_ITEMS, Reason, archive,
     bytes::Bytes,
+    fixed,
     items::{Classes, Gathered, Items, classes_of, some_of},
     named::{Files, NamedFile},
     npy::{self, Numbers, Values as Elements},
@@ -17,9 +18,8 @@ use super::{
     range::Range,
 };
 use crate::{
-    config::{DataConfig, ImageColor, ImageFit, ImageSize},
+    config::{DataConfig, ImageColor, ImageSize},
     counts::counted,
-    data::Values,
 };
 
 /// The most that a byte of an archive becomes when it is unpacked.
@@ -186,6 +186,19 @@ pub(super) fn is_of_labels(name: &str) -> bool {
     name == BESIDE || name.ends_with(BESIDE_ONE)
 }
 
+/// The possible names of the labels of an array, the first that exists counts.
+fn names_of_labels(file: &NamedFile) -> [String; 2] {
+    let own_name = file.last();
+    let stem = own_name.rsplit_once('.').map_or(own_name, |(stem, _)| stem);
+    [format!("{stem}{BESIDE_ONE}"), BESIDE.to_string()]
+}
+
+/// The labels of an array, among the files beside it.
+pub(super) fn labels_of<'a>(file: &NamedFile, beside: &'a Files) -> Option<&'a NamedFile> {
+    let names = names_of_labels(file);
+    names.iter().find_map(|name| beside.all.iter().find(|file| file.name == *name))
+}
+
 /// Reads one array and the labels beside it: `NAME-labels.npy`, or `y.npy`.
 ///
 /// # Errors
@@ -195,15 +208,13 @@ pub(super) fn read_npy(
     beside: &Files,
     config: &DataConfig,
 ) -> Result<Gathered, Reason> {
-    let own_name = file.last();
-    if is_of_labels(own_name) {
+    if is_of_labels(file.last()) {
         return Err("it holds labels; name the file of images".into());
     }
-    let stem = own_name.rsplit_once('.').map_or(own_name, |(stem, _)| stem);
-    let names = [format!("{stem}{BESIDE_ONE}"), BESIDE.to_string()];
-    let labels = names.iter().find_map(|name| beside.all.iter().find(|file| file.name == *name));
-    let labels = labels
-        .ok_or_else(|| format!("its labels are missing: {} or {} beside it", names[0], names[1]))?;
+    let labels = labels_of(file, beside).ok_or_else(|| {
+        let [own, shared] = names_of_labels(file);
+        format!("its labels are missing: {own} or {shared} beside it")
+    })?;
     let open = |file: &NamedFile| file.open().map_err(|error| format!("{}: {error}", file.name));
     let (bytes, len) = open(file)?;
     let items = npy::numbers(&mut BufReader::new(bytes), len)?;
@@ -273,7 +284,8 @@ fn gather_images(
 ) -> Result<Gathered, Reason> {
     let mut shapes: [Option<([usize; 3], bool)>; 3] = [None; 3];
     for (at, part) in parts.iter().enumerate() {
-        shapes[at] = part.as_ref().map(|(items, _)| image_shape(&items.shape)).transpose()?;
+        shapes[at] =
+            part.as_ref().map(|(items, _)| fixed::image_shape(&items.shape)).transpose()?;
     }
     let mut found = shapes.iter().flatten().map(|(shape, _)| *shape);
     let shape = found.next().ok_or("there is nothing to train on")?;
@@ -282,17 +294,18 @@ fn gather_images(
             "its parts have images of shape {shape:?} and {other:?} (C, H, W); all need the same"
         ));
     }
-    check_settings(shape, config)?;
+    fixed::check_settings(shape, config)?;
     let values = [0, 1, 2].map(|at| parts[at].as_ref().map(|(items, _)| &items.values));
     let count = parts.iter().flatten().map(|(_, labels)| labels.len()).sum();
     let are_bytes = values.iter().flatten().all(|values| matches!(values, Elements::Bytes(_)));
-    check_total(count, shape, are_bytes)?;
+    let num_values = count as u64 * shape.iter().product::<usize>() as u64;
+    fixed::check_total(num_values, are_bytes)?;
     let range = Range::of(values, PART_NAMES)?;
     let mut items: [Option<Items>; 3] = [const { None }; 3];
     for (at, part) in parts.into_iter().enumerate() {
         let (Some((numbers, labels)), Some((_, is_last))) = (part, shapes[at]) else { continue };
         let values = range.scaled(numbers.values);
-        let values = if is_last { channels_first(values, shape) } else { values };
+        let values = if is_last { fixed::channels_first(values, shape) } else { values };
         items[at] = Some(Items::numbered(values, labels));
     }
     let settings = DataConfig {
@@ -307,111 +320,4 @@ fn gather_images(
     gathered.warnings.extend(range.warning());
     gathered.sizes.push(([shape[1], shape[2]], count));
     Ok(gathered)
-}
-
-/// Checks the bytes of all images together, as they are kept: numbers other than bytes take four each.
-///
-/// # Errors
-/// They are more than are read.
-fn check_total(count: usize, shape: [usize; 3], are_bytes: bool) -> Result<(), Reason> {
-    let size = if are_bytes { 1 } else { 4 };
-    let total = size * count as u64 * shape.iter().product::<usize>() as u64;
-    let advice = if are_bytes { "" } else { "; bytes from 0 to 255 take a quarter (numpy.uint8)" };
-    match total > MAX_TOTAL_BYTES {
-        true => Err(format!(
-            "its images take {} MiB in memory, and at most {} MiB are read{advice}",
-            total >> 20,
-            MAX_TOTAL_BYTES >> 20
-        )),
-        false => Ok(()),
-    }
-}
-
-/// Checks that images can be used as they are, and that the settings ask for that: arrays are never scaled.
-///
-/// # Errors
-/// The images are too small or too large, or the size or the colour of the settings is another.
-pub(super) fn check_settings([c, h, w]: [usize; 3], config: &DataConfig) -> Result<(), Reason> {
-    let Some(own) = ImageSize::of([h, w]) else {
-        return Err(format!("its images are {h}x{w}; images have sides of 4 to 256 pixels"));
-    };
-    if config.size != ImageSize::Auto && config.size != own {
-        return Err(format!(
-            "its images are {own} and data.size is {}; only pictures in folders are scaled, so set data.size = auto",
-            config.size
-        ));
-    }
-    if config.fit != ImageFit::Crop {
-        return Err("data.fit is not used: only pictures in folders are scaled".into());
-    }
-    let is_other = match config.color {
-        ImageColor::Auto => false,
-        ImageColor::Gray => c != 1,
-        ImageColor::Rgb => c != 3,
-    };
-    match is_other {
-        true => {
-            Err("its images have other channels than data.color says; set data.color = auto".into())
-        }
-        false => Ok(()),
-    }
-}
-
-/// The shape (C, H, W) of images in an array, and whether the channels are last in it.
-fn image_shape(shape: &[usize]) -> Result<([usize; 3], bool), Reason> {
-    let is_channels = |c: usize| c == 1 || c == 3;
-    match *shape {
-        [_, h, w] => Ok(([1, h, w], false)),
-        [_, c, h, w] if is_channels(c) && !is_channels(w) => Ok(([c, h, w], false)),
-        [_, h, w, c] if is_channels(c) && !is_channels(h) => Ok(([c, h, w], true)),
-        [_, _, _, 4] | [_, 4, _, _] => {
-            Err(format!("x has shape {shape:?}, with four channels; save x without alpha"))
-        }
-        _ => Err(format!(
-            "x has shape {shape:?}; images are (N, H, W), (N, H, W, C) or (N, C, H, W) with one or three channels C, and \
-             points are (N, 2). Save x.reshape(…)"
-        )),
-    }
-}
-
-fn channels_first(values: Values, shape: [usize; 3]) -> Values {
-    match values {
-        Values::Bytes(mut bytes) => {
-            planes(&mut bytes, shape);
-            Values::Bytes(bytes)
-        }
-        Values::Floats(mut floats) => {
-            planes(&mut floats, shape);
-            Values::Floats(floats)
-        }
-    }
-}
-
-/// Moves the channels of each image from the last place to the first.
-pub(super) fn planes<T: Copy>(values: &mut [T], [c, h, w]: [usize; 3]) {
-    for image in values.chunks_exact_mut(c * h * w) {
-        let last = image.to_vec();
-        for (at, value) in last.into_iter().enumerate() {
-            image[at % c * h * w + at / c] = value;
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn numbers_other_than_bytes_take_four_bytes_each() {
-        let count = (MAX_TOTAL_BYTES >> 16) as usize;
-        let said = |count, are_bytes| check_total(count, [1, 256, 256], are_bytes).err();
-        assert_eq!(said(count, true), None);
-        assert_eq!(said(count / 4, false), None);
-        assert!(!said(count + 1, true).unwrap().contains("uint8"));
-        assert_eq!(
-            said(count / 2, false).unwrap(),
-            "its images take 8192 MiB in memory, and at most 4096 MiB are read; bytes from 0 to 255 take a quarter \
-             (numpy.uint8)"
-        );
-    }
 }

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::{
-    MAX_ITEMS, Reason, arrays,
+    MAX_ITEMS, Reason, fixed,
     items::{Gathered, Items, class_names},
     named::{Files, NamedFile},
 };
@@ -48,10 +48,21 @@ fn idx_files(all: &[NamedFile]) -> impl Iterator<Item = (&NamedFile, u8)> {
     looked_at.filter_map(|file| Some((file, num_dims(file)?)))
 }
 
-/// The index of the part that the name of a file says; the training part if it says none.
+/// The index of the part that the name of a file says; the training part if it says none. A word of the name says it with its
+/// start, so `latest` is no test part; `digitsTest` is two words.
 fn part_of(name: &str) -> usize {
-    let name = name.to_lowercase();
-    let has = |words: &[&str]| words.iter().any(|word| name.contains(word));
+    let mut words = String::new();
+    for c in name.chars() {
+        if c.is_uppercase() && words.ends_with(char::is_lowercase) {
+            words.push(' ');
+        }
+        words.push(c);
+    }
+    let words = words.to_lowercase();
+    let words = words.split(|c: char| !c.is_alphanumeric());
+    let has = |starts: &[&str]| {
+        words.clone().any(|word| starts.iter().any(|start| word.starts_with(start)))
+    };
     match () {
         () if has(&["train"]) => 0,
         () if has(&["t10k", "test"]) => 2,
@@ -85,7 +96,7 @@ impl Set {
             let name = file.name.clone();
             if let Some([other, _]) = parts[part].replace([file, own]) {
                 return Err(format!(
-                    "{} and {name} both hold images of the {} part; keep one there",
+                    "{} and {name} both hold images of the {} part; keep one there, or name them `train-…`, `val-…` and `test-…`",
                     other.name, PARTS[part]
                 ));
             }
@@ -141,6 +152,7 @@ impl Set {
     /// A file is damaged, or the files do not fit together.
     pub(super) fn read(self, config: &DataConfig) -> Result<Gathered, Reason> {
         let mut names = Vec::new();
+        let mut total = 0;
         let mut read: [Option<IdxPart>; 3] = [const { None }; 3];
         for (at, part) in self.parts.iter().enumerate() {
             let Some([images, labels]) = part else { continue };
@@ -149,6 +161,8 @@ impl Set {
             if part.labels.len() > MAX_ITEMS {
                 return Err(format!("{} holds more than {MAX_ITEMS} images", images.name));
             }
+            total += part.pixels.len() as u64;
+            fixed::check_total(total, true)?;
             names.extend([images.name.clone(), labels.name.clone()]);
             read[at] = Some(part);
         }
@@ -160,7 +174,7 @@ impl Set {
                 other.shape
             ));
         }
-        arrays::check_settings(shape, config)?;
+        fixed::check_settings(shape, config)?;
         let highest = read.iter().flatten().flat_map(|part| &part.labels).max().copied();
         let num_labels = highest.map_or(0, |label| usize::from(label) + 1);
         let class_names = match &self.classes {
@@ -238,4 +252,28 @@ fn names_in(file: &NamedFile, num_labels: usize) -> Result<Vec<String>, Reason> 
         return Err(format!("line {} of {own_name} is empty; every class needs a name", empty + 1));
     }
     class_names("name", &names).map_err(|reason| format!("{own_name}: {reason}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_word_of_a_name_says_its_part() {
+        let cases = [
+            ("train-images-idx3-ubyte", 0),
+            ("t10k-images-idx3-ubyte.gz", 2),
+            ("letters_test.idx3", 2),
+            ("digitsTest-images", 2),
+            ("val/images-idx3", 1),
+            ("validation-images", 1),
+            ("latest/images-idx3-ubyte", 0),
+            ("contest-images-idx3-ubyte", 0),
+            ("evaluated/images-idx3", 0),
+            ("images-idx3-ubyte", 0),
+        ];
+        for (name, part) in cases {
+            assert_eq!(part_of(name), part, "{name}");
+        }
+    }
 }

@@ -8,6 +8,7 @@ mod archive;
 mod arrays;
 mod bytes;
 mod composed;
+mod fixed;
 mod idx;
 mod images;
 mod items;
@@ -182,12 +183,16 @@ fn of_list(files: Files, config: &DataConfig) -> Result<Kinded, Reason> {
             ));
         }
     };
-    let (kind, mut gathered) = of_file(file, || Ok(files.beside(file)), config)?;
-    // An array has its labels beside it.
-    let is_of_file = |other: &NamedFile| {
-        let has_labels = file.ending() == "npy" && arrays::is_of_labels(other.last());
-        other.name == file.name || has_labels
+    let beside = files.beside(file);
+    let labels = match file.ending() == "npy" {
+        true => {
+            arrays::labels_of(file, &beside).map(|own| format!("{}{}", file.folder(), own.name))
+        }
+        false => None,
     };
+    let (kind, mut gathered) = of_file(file, || Ok(beside), config)?;
+    let is_of_file =
+        |other: &NamedFile| other.name == file.name || labels.as_ref() == Some(&other.name);
     say_others(&mut gathered, &files, is_of_file);
     gathered.add_found(&files);
     Ok((kind, gathered))

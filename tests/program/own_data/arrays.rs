@@ -203,23 +203,34 @@ fn a_folder_of_arrays_is_read_like_an_archive() {
 }
 
 #[test]
-fn what_is_beside_an_archive_in_a_zip_is_told() {
+fn what_is_beside_an_array_or_archive_in_a_zip_is_told() {
     let dir = tempfile::tempdir().unwrap();
     let (inner, path) = (dir.path().join("set.npz"), dir.path().join("set.zip"));
-    npz(&inner, &[("x", npy("|u1", &[12, 5, 5], &bytes(12, 25))), ("y", labels(12))]);
-    let mut archive = ZipWriter::new(fs::File::create(&path).unwrap());
-    for (name, bytes) in [
-        ("set.npz", fs::read(&inner).unwrap()),
-        ("y.npy", labels(12)),
-        ("b-labels.npy", labels(12)),
-        ("readme.txt", b"about this".to_vec()),
-    ] {
-        archive.start_file(name, SimpleFileOptions::default()).unwrap();
-        archive.write_all(&bytes).unwrap();
-    }
-    archive.finish().unwrap();
-    let said = load(&path).describe();
-    assert!(said.contains("3 other files (b-labels.npy, readme.txt, y.npy)"), "{said}");
+    let array = || npy("|u1", &[12, 5, 5], &bytes(12, 25));
+    npz(&inner, &[("x", array()), ("y", labels(12))]);
+    let said = |name: &str, bytes: Vec<u8>, labels_of_it: &str| {
+        let mut archive = ZipWriter::new(fs::File::create(&path).unwrap());
+        for (name, bytes) in [
+            (name, bytes),
+            (labels_of_it, labels(12)),
+            ("a/y.npy", labels(12)),
+            ("a/b-labels.npy", labels(12)),
+            ("readme.txt", b"about this".to_vec()),
+        ] {
+            archive.start_file(name, SimpleFileOptions::default()).unwrap();
+            archive.write_all(&bytes).unwrap();
+        }
+        archive.finish().unwrap();
+        load(&path).describe()
+    };
+    let words = said("a/set.npz", fs::read(&inner).unwrap(), "y.npy");
+    assert!(
+        words.contains("4 other files (a/b-labels.npy, a/y.npy, readme.txt and 1 more)"),
+        "{words}"
+    );
+    let words = said("a/faces.npy", array(), "a/faces-labels.npy");
+    assert!(words.contains("labels from faces-labels.npy"), "{words}");
+    assert!(words.contains("3 other files (a/b-labels.npy, a/y.npy, readme.txt)"), "{words}");
 }
 
 /// Folders, arrays and IDX files have one rule for what is missing.
