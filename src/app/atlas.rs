@@ -6,16 +6,42 @@ use egui::{Color32, ColorImage, Context, Rect, TextureHandle, pos2};
 use half::f16;
 
 use super::{
+    fit::fit,
     pixels::{CRISP, color, within_texture},
     state::Overlay,
     theme,
 };
-use crate::worker::LaneImages;
+use crate::{config::LaneConfig, worker::LaneImages};
 
 /// The maximum number of values used to estimate the scale of an overlay.
 const NUM_SAMPLED: usize = 20_000;
-/// A chain with a value beyond this has left the box [-1, 1] and will not return.
-pub(super) const FAR: f32 = 3.0;
+/// How far from the box [-1, 1] a chain may go at least, and with noise in the data in units of its standard deviation.
+const MARGIN: f64 = 2.0;
+const MARGIN_IN_NOISE: f64 = 8.0;
+
+/// A chain of a lane with a value beyond this has left the box [-1, 1] and will not return. Noise of the data leads chains out of it
+/// too: its standard deviation s follows from `denoise_step` = s²/T, with the temperature T of the chains.
+pub(super) fn far(lane: Option<&LaneConfig>) -> f32 {
+    let noise = lane.map_or(0.0, |lane| {
+        let sampler = &lane.sampler;
+        let temperature = sampler.noise_std.powi(2) / (2.0 * sampler.whole_step_size());
+        (sampler.denoise_step * temperature).sqrt()
+    });
+    // Without steps there is no temperature.
+    let noise = if noise.is_finite() { noise } else { 0.0 };
+    fit(1.0 + MARGIN.max(MARGIN_IN_NOISE * noise), 0.0, 1e6) as f32
+}
+
+/// How the chains of a lane are drawn.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Look {
+    /// What is drawn over them.
+    pub(super) overlay: Overlay,
+    /// The step that removes the noise of the data; 0 leaves them as they are.
+    pub(super) denoise_step: f32,
+    /// The value beyond which a chain has left the box.
+    pub(super) far: f32,
+}
 
 /// The inputs that a texture was built from. It holds the chains, so that their address cannot be reused.
 struct Key {
@@ -23,8 +49,7 @@ struct Key {
     start: Option<Arc<[f32]>>,
     gradient: *const f16,
     radius: Option<f32>,
-    overlay: Overlay,
-    denoise_step: f32,
+    look: Look,
 }
 
 impl PartialEq for Key {
@@ -36,8 +61,7 @@ impl PartialEq for Key {
         is_same_start
             && Arc::ptr_eq(&self.x, &other.x)
             && std::ptr::eq(self.gradient, other.gradient)
-            && (self.radius, self.overlay) == (other.radius, other.overlay)
-            && self.denoise_step == other.denoise_step
+            && (self.radius, self.look) == (other.radius, other.look)
     }
 }
 
@@ -65,17 +89,16 @@ impl Atlas {
         images: &LaneImages,
         start: Option<&LaneImages>,
         shape: [usize; 3],
-        overlay: Overlay,
-        denoise_step: f32,
+        look: Look,
     ) {
+        let Look { overlay, denoise_step, far } = look;
         let start = start.filter(|start| start.x.len() == images.x.len());
         let key = Key {
             x: images.x.clone(),
             start: start.map(|start| start.x.clone()).filter(|_| overlay == Overlay::Change),
             gradient: images.gradient.as_ptr(),
             radius: images.proximal_radius,
-            overlay,
-            denoise_step,
+            look,
         };
         if self.texture.is_some() && self.key.as_ref() == Some(&key) {
             return;
@@ -86,7 +109,7 @@ impl Atlas {
         self.columns = (count as f64).sqrt().ceil() as usize;
         self.rows = count.div_ceil(self.columns);
         let is_far = |item: &&[f32]| {
-            item.iter().any(|value| value.abs() > FAR) && item.iter().all(|value| value.is_finite())
+            item.iter().any(|value| value.abs() > far) && item.iter().all(|value| value.is_finite())
         };
         self.num_far = images.x.chunks(size).filter(is_far).count();
         let denoised = match denoise_step {
@@ -192,6 +215,7 @@ fn percentile_99(values: &[f32]) -> f32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::SamplerKind;
 
     #[test]
     fn every_chain_has_its_own_place() {
@@ -202,7 +226,8 @@ mod tests {
             gradient: vec![f16::from_f32(2.0); 60],
             proximal_radius: Some(1.0),
         };
-        atlas.update(&ctx, &images, None, [3, 2, 2], Overlay::Images, 0.0);
+        let look = Look { overlay: Overlay::Images, denoise_step: 0.0, far: 3.0 };
+        atlas.update(&ctx, &images, None, [3, 2, 2], look);
         let picture = atlas.paint(&images, &images.x, None, [3, 2, 2], Overlay::Images);
         for chain in 0..5 {
             let uv = atlas.cell(chain).map(|cell| cell.1.center()).unwrap_or_default();
@@ -215,6 +240,31 @@ mod tests {
         assert_eq!([denoised[0], denoised[12], denoised[36]], [-1.0, -0.5, 0.5]);
         let picture = atlas.paint(&images, &images.x, None, [3, 2, 2], Overlay::Clamped);
         assert_eq!(picture.pixels[0], theme::diverging(1.0));
+    }
+
+    #[test]
+    fn noise_of_the_data_leads_chains_out_of_the_box_too() {
+        let mut lane = LaneConfig::default();
+        assert_eq!((far(None), far(Some(&lane))), (3.0, 3.0));
+        lane.sampler.kind = SamplerKind::Sgld;
+        let mut of = |step_size: f64, noise_std: f64, denoise_step: f64| {
+            (lane.sampler.step_size, lane.sampler.noise_std) = (step_size, noise_std);
+            lane.sampler.denoise_step = denoise_step;
+            far(Some(&lane))
+        };
+        // Noise of 0.4 at the temperature 0.015, and some that is small.
+        assert!((of(1.0, 0.173, 10.7) - 4.2).abs() < 0.01);
+        assert_eq!(of(0.2, 0.036, 1.11), 3.0);
+        assert_eq!((of(0.0, 0.0, 1.0), of(0.0, 1.0, 1.0)), (3.0, 3.0));
+        // What is counted follows from it.
+        let images = LaneImages { x: vec![3.5; 4].into(), gradient: vec![], proximal_radius: None };
+        let num_far = |far: f32| {
+            let mut atlas = Atlas::default();
+            let look = Look { overlay: Overlay::Images, denoise_step: 0.0, far };
+            atlas.update(&Context::default(), &images, None, [1, 2, 2], look);
+            atlas.num_far
+        };
+        assert_eq!((num_far(3.0), num_far(4.2)), (1, 0));
     }
 
     #[test]

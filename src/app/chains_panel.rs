@@ -6,7 +6,7 @@ use egui::{
 };
 
 use super::{
-    atlas::Atlas,
+    atlas::{Atlas, Look, far},
     grid::{self, Action},
     magnifier::name_of,
     pixels::{SMALL, number},
@@ -14,10 +14,11 @@ use super::{
     state::{Overlay, RunState, Selection},
     theme,
     verdict::{Question, Verdict},
+    words::rounded,
 };
 use crate::{
     config::ViewConfig,
-    worker::{LaneNumbers, ModelInfo},
+    worker::{LaneImages, LaneNumbers, ModelInfo},
 };
 
 /// Below this height in points, a small window shows nothing above the lanes.
@@ -64,7 +65,7 @@ pub(super) fn verdict(ui: &mut Ui, run: &mut RunState, state: &mut ChainsView) -
 /// Draws the lanes in as large a space as there is.
 pub(super) fn ui(ui: &mut Ui, run: &mut RunState, state: &mut ChainsView) {
     let Some(model) = run.model.clone() else {
-        return loading(ui, "Loading the model…");
+        return without_model(ui, run);
     };
     toolbar(ui, run, &model, state);
     lanes(ui, run, &model, state, captions);
@@ -73,7 +74,7 @@ pub(super) fn ui(ui: &mut Ui, run: &mut RunState, state: &mut ChainsView) {
 /// Draws the lanes in a small window. The controls above them are left out if the space is needed.
 pub(super) fn small(ui: &mut Ui, run: &mut RunState, state: &mut ChainsView, has_toolbar: bool) {
     let Some(model) = run.model.clone() else {
-        return loading(ui, "Loading the model…");
+        return without_model(ui, run);
     };
     if has_toolbar && ui.available_height() > LOW {
         ui.horizontal(|ui| small_toolbar(ui, run));
@@ -88,7 +89,7 @@ pub(super) fn small(ui: &mut Ui, run: &mut RunState, state: &mut ChainsView, has
 /// Draws the lanes and their warnings only.
 pub(super) fn bare(ui: &mut Ui, run: &mut RunState, state: &mut ChainsView) {
     let Some(model) = run.model.clone() else {
-        return loading(ui, "Loading the model…");
+        return without_model(ui, run);
     };
     lanes(ui, run, &model, state, warnings);
 }
@@ -121,6 +122,20 @@ fn lanes(
     }
 }
 
+/// What is there without a model: that it is being loaded, or why it cannot be.
+fn without_model(ui: &mut Ui, run: &mut RunState) {
+    let Some(reason) = &run.why_not else { return loading(ui, "Loading the model…") };
+    let button = ui.vertical_centered(|ui| {
+        ui.add_space(ui.available_height() * 0.3);
+        ui.add(Label::new(reason.as_str()).wrap());
+        ui.add_space(6.0);
+        ui.button("Try again")
+    });
+    if button.inner.clicked() {
+        run.open_again();
+    }
+}
+
 fn loading(ui: &mut Ui, text: &str) {
     ui.vertical_centered(|ui| {
         ui.add_space(ui.available_height() * 0.4);
@@ -144,14 +159,12 @@ fn update_atlases(ui: &Ui, run: &RunState, model: &ModelInfo, state: &mut Chains
     state.atlases.resize_with(lanes.len(), Atlas::default);
     for (index, (lane, atlas)) in lanes.iter().zip(&mut state.atlases).enumerate() {
         let start = run.start_images().and_then(|starts| starts.get(index));
-        atlas.update(
-            ui.ctx(),
-            lane,
-            start,
-            model.shape,
-            run.shown_overlay(),
-            run.denoise_step(index),
-        );
+        let look = Look {
+            overlay: run.shown_overlay(),
+            denoise_step: run.denoise_step(index),
+            far: far(run.lanes.get(index)),
+        };
+        atlas.update(ui.ctx(), lane, start, model.shape, look);
     }
 }
 
@@ -187,8 +200,8 @@ fn overlays(ui: &mut Ui, run: &mut RunState, model: &ModelInfo) {
         (
             Overlay::Gradient,
             "Gradient",
-            "∂E/∂x, the direction in which the energy rises. Every step goes the other way: it lowers the \
-             energy, so the image becomes more likely.",
+            "∂E/∂x, the direction in which the energy rises. Every step goes the other way, towards more likely \
+             images, and may add noise.",
         ),
         (Overlay::Change, "Change", "x − x₀: what the chain has changed since its start."),
         (
@@ -198,9 +211,11 @@ fn overlays(ui: &mut Ui, run: &mut RunState, model: &ModelInfo) {
              keeps single pixels from running away.",
         ),
     ];
-    let (shown, has_noise) = (run.shown_overlay(), run.has_noise());
-    let is_offered = |overlay| overlay != Overlay::Denoised || has_noise;
-    for (overlay, text, hover) in overlays.into_iter().filter(|choice| is_offered(choice.0)) {
+    let shown = run.shown_overlay();
+    for (overlay, text, hover) in overlays {
+        if !run.offers(overlay) {
+            continue;
+        }
         if ui.selectable_label(shown == overlay, text).on_hover_text(hover).clicked() {
             run.overlay = Some(overlay);
         }
@@ -307,9 +322,16 @@ fn warnings(ui: &mut Ui, run: &RunState, model: &ModelInfo, state: &ChainsView) 
 /// An explanation of the overlay, if it needs one.
 fn overlay_text(run: &RunState, model: &ModelInfo, state: &ChainsView) -> Option<String> {
     let overlay = run.shown_overlay();
-    if overlay.shows_gradients()
-        && let Some((_, lanes)) = run.shown_images()
-        && lanes.iter().any(|lane| lane.gradient.is_empty() && !lane.x.is_empty())
+    // Chains that have no noise are shown as they are.
+    let needs_gradient = |lane: usize| match overlay {
+        Overlay::Denoised => run.denoise_step(lane) > 0.0,
+        overlay => overlay.shows_gradients(),
+    };
+    let is_unread = |(lane, images): (usize, &LaneImages)| {
+        images.gradient.is_empty() && !images.x.is_empty() && needs_gradient(lane)
+    };
+    if let Some((_, lanes)) = run.shown_images()
+        && lanes.iter().enumerate().any(is_unread)
     {
         let text = "No gradient was recorded at this step: gradients are read only while this overlay is on.";
         return Some(text.into());
@@ -339,7 +361,7 @@ fn overlay_text(run: &RunState, model: &ModelInfo, state: &ChainsView) -> Option
 
 /// The lanes that are shown without the noise of the data, as text; none if no lane is.
 fn denoised_text(run: &RunState) -> Option<String> {
-    let denoised = |lane: &usize| run.denoise_step(*lane) > 0.0;
+    let denoised = |lane: &usize| run.is_denoised(*lane);
     let lanes: Vec<String> =
         (0..run.lanes.len()).filter(denoised).map(|lane| (lane + 1).to_string()).collect();
     let whose = match lanes.len() {
@@ -387,7 +409,8 @@ fn chain_problems(run: &RunState, model: &ModelInfo, state: &ChainsView) -> Vec<
             Some([format!("⚠ {who}{num_broken} of {count} chains exploded"), advice.into()])
         } else if num_far > 0 {
             let what = format!("⚠ {who}{num_far} of {count} chains left the box [−1, 1]");
-            Some([what, ": some value is beyond ±3.".into()])
+            let far = rounded(f64::from(far(run.lanes.get(index))));
+            Some([what, format!(": some value is beyond ±{far}.")])
         } else {
             None
         }

@@ -86,7 +86,15 @@ struct Window<'a> {
 impl Window<'_> {
     fn ui(&mut self, ui: &mut Ui) {
         let is_tall = ui.available_height() > ui.available_width();
+        let is_presented = self.panels.presentation.is_on();
         Panel::top("menu").show(ui, |ui| {
+            if is_presented {
+                // A phone has no keys.
+                if ui.button("End presentation").clicked() {
+                    self.panels.presentation.toggle(ui.ctx());
+                }
+                return;
+            }
             let is_narrow = is_tall || ui.available_width() < TWO_ROWS;
             ui.horizontal(|ui| self.menu(ui, is_narrow));
         });
@@ -94,7 +102,7 @@ impl Window<'_> {
             self.viewer.try_again();
         }
         training::continue_banner(ui, &mut self.viewer.training, &mut self.viewer.session);
-        if is_tall {
+        if is_tall && !is_presented {
             Panel::bottom("status").show(ui, |ui| self.status_line(ui));
         }
         if let Some(link) = lessons::panel(ui, &mut self.viewer.lesson, true) {
@@ -104,11 +112,12 @@ impl Window<'_> {
         match session.tab {
             Tab::Lab => {
                 let view = &mut self.panels.lab;
-                CentralPanel::default().show(ui, |ui| lab::ui(ui, lab, run, view));
+                CentralPanel::default().show(ui, |ui| lab::ui(ui, lab, run, view, is_presented));
             }
             Tab::Train => {
                 let view = &mut self.panels.training;
-                CentralPanel::default().show(ui, |ui| training::ui(ui, training, run, view));
+                CentralPanel::default()
+                    .show(ui, |ui| training::ui(ui, training, run, view, is_presented));
             }
             Tab::Chains | Tab::Plots => self.run(ui, is_tall),
         }
@@ -133,6 +142,11 @@ impl Window<'_> {
                 ui.style_mut().wrap_mode = Some(TextWrapMode::Extend);
                 ui.spacing_mut().button_padding.x = 12.0;
                 let Viewer { run, session, .. } = &mut *self.viewer;
+                let undo = run.can_undo().then(|| ui.button("Undo").on_hover_text(transport::UNDO));
+                if undo.is_some_and(|undo| undo.clicked()) {
+                    run.undo();
+                    ui.close();
+                }
                 menu::open_button(ui, run, session, &mut self.panels.files);
                 ui.separator();
                 menu::save(ui, self.viewer, &mut self.panels.files);
@@ -168,6 +182,7 @@ impl Window<'_> {
         // The tab shows these plots already.
         let sheet =
             sheet.filter(|&s| s != Sheet::Energies || self.viewer.session.tab == Tab::Chains);
+        let sheet = sheet.filter(|_| !self.panels.presentation.is_on());
         Panel::bottom("transport").show(ui, |ui| self.transport(ui, sheet));
         if let Some(sheet) = sheet {
             let screen = ui.ctx().content_rect().size();
@@ -286,6 +301,9 @@ impl Window<'_> {
     }
 
     fn toggles(&mut self, ui: &mut Ui, shown: Option<Sheet>) {
+        if self.panels.presentation.is_on() {
+            return;
+        }
         let count = if self.viewer.session.tab == Tab::Plots { 2 } else { SHEETS.len() };
         let gaps = ui.spacing().item_spacing.x * (count - 1) as f32;
         let size = vec2((ui.available_width() - gaps) / count as f32, TOUCH);

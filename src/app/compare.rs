@@ -28,10 +28,9 @@ impl Comparison {
 pub(super) const COMPARISONS: &[Comparison] = &[
     Comparison {
         name: "SGLD vs. Proximal SGLD: step size too large",
-        point: "Same starts, same noise, and the same step size, five times too large. Nothing limits SGLD \
-                (left): its pixels leave [-1, 1], where no image is, and its energy falls without limit. The \
-                proximal step (right) clips the gradient to ±r and keeps every pixel in the box, so it stays \
-                stable.",
+        point: "Same starts, same noise, and the same step size, much too large. Nothing limits SGLD (left): its \
+                pixels can leave [-1, 1], where no image is, and its energy can fall without limit. The proximal \
+                step (right) clips the gradient to ±r and keeps every pixel in the box, so it stays stable.",
         num_steps: 60,
         lanes: |_| {
             let rule = |kind| SamplerConfig {
@@ -50,22 +49,21 @@ pub(super) const COMPARISONS: &[Comparison] = &[
     },
     Comparison {
         name: "Starts: noise vs. class centres",
-        point: "The same sampler from two starts. Chains from the Gaussian of their class (right) begin near \
-                the data: after a few steps, each row shows its class. Chains from uniform noise (left) begin \
-                far away: with the Fashion-MNIST model they still look like noise, in valleys of higher \
-                energy.",
+        point: "The model's sampler from two starts. Chains from the Gaussian of their class (right) begin near \
+                the data, as their class. Chains from uniform noise (left) begin far away, where a model may have \
+                valleys without images. Do they come to look like images, and is their energy as low?",
         num_steps: 100,
         lanes: |sampler| {
             vec![(sampler.clone(), ViewStart::Uniform), (sampler.clone(), ViewStart::ClassCenters)]
         },
     },
     Comparison {
-        name: "PYLD-5-10 vs. SGLD-50 at equal gradients",
+        name: "PYLD vs. SGLD at equal gradients",
         point: "Both lanes compute one full gradient per step, and this takes most of the time. PYLD (left) \
-                uses each for 10 moves through the first layer, SGLD (right) for one. With the Fashion-MNIST \
-                model, SGLD needs 13 steps to reach what PYLD reaches in 5. SGLD ends lower only because its \
-                pixels may leave [-1, 1]. To compare time, set the plot's axis to seconds. The first layer \
-                here is affine, so the 10 moves equal one proximal step of 10α.",
+                uses each for 10 moves through the first layer, SGLD (right) for one of the same size, so SGLD \
+                needs several times as many steps. Its energy may end lower, because its pixels may leave \
+                [-1, 1]. To compare time, set the plot's axis to seconds. The first layer here is affine, so the \
+                10 moves equal one proximal step of 10α.",
         num_steps: 50,
         lanes: |_| {
             let rule = SamplerConfig {
@@ -81,3 +79,17 @@ pub(super) const COMPARISONS: &[Comparison] = &[
         },
     },
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_comparison_is_true_of_any_model() {
+        for comparison in COMPARISONS {
+            for of_one_model in ["Fashion", "MNIST", "CIFAR", "five times", "13 steps"] {
+                assert!(!comparison.point.contains(of_one_model), "{}", comparison.name);
+            }
+        }
+    }
+}

@@ -37,9 +37,9 @@ const WORDS: &[(&str, &str)] = &[
     ),
     (
         "chain",
-        "An image that changes: every step lowers its energy a little and may add some noise. Each cell of the \
-         grid is one chain; each row is the class it started from. A tick marks a chain in which the model \
-         sees that class.",
+        "An image that changes: step by step it walks towards lower energy, with some noise if its sampler adds it. \
+         Each cell of the grid is one chain; each row is the class it started from. A tick marks a chain in \
+         which the model sees that class.",
     ),
     (
         "gradient",

@@ -30,6 +30,8 @@ pub(super) struct ChainDetails<'a> {
     pub(super) lane_name: String,
     /// The step that is shown.
     pub(super) step: u64,
+    /// Whether the lane's sampler clips the gradient.
+    pub(super) is_clipped: bool,
 }
 
 impl ChainDetails<'_> {
@@ -51,11 +53,13 @@ impl ChainDetails<'_> {
                 let Some(numbers) = self.numbers else { return };
                 let value = |values: &[f32]| values.get(self.chain).copied().unwrap_or(f32::NAN);
                 ui.label(format!(
-                    "energy {}\ngradient norm {}\ngradient clipped {}",
+                    "energy {}\ngradient norm {}",
                     number(value(&numbers.energy)),
                     number(value(&numbers.gradient_norm)),
-                    percent(value(&numbers.clamp_rate)),
                 ));
+                if self.is_clipped {
+                    ui.label(format!("gradient clipped {}", percent(value(&numbers.clamp_rate))));
+                }
                 let probabilities = probabilities(numbers, self.chain);
                 bars(ui, self.model, &probabilities, NUM_BARS, Some(self.label));
             });

@@ -12,7 +12,7 @@ use super::{
     viewer::Viewer,
     words,
 };
-use crate::config::Tab;
+use crate::config::{LaneConfig, Tab, ViewStart};
 
 /// The width of the buttons after the list of models, in points.
 const AFTER_MODEL: f32 = 365.0;
@@ -190,7 +190,23 @@ pub(super) fn save(ui: &mut Ui, viewer: &mut Viewer, files: &mut Files) {
                 words::shown(model, 120)
             );
         }
+        text += not_in_link(&viewer.run.lanes);
         viewer.session.notify(text);
         ui.close();
+    }
+}
+
+/// What a link to these lanes does not hold, as a sentence; empty if it holds all.
+fn not_in_link(lanes: &[LaneConfig]) -> &'static str {
+    let starts_from = |start: ViewStart| lanes.iter().any(|lane| lane.start == start);
+    match (starts_from(ViewStart::Image), starts_from(ViewStart::Buffer)) {
+        (true, true) => {
+            " It does not hold your image and the chains of the replay buffer, which chains start from."
+        }
+        (true, false) => " It does not hold your image, which chains start from.",
+        (false, true) => {
+            " It does not hold the chains of the replay buffer, which chains start from."
+        }
+        (false, false) => "",
     }
 }

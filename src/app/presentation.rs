@@ -2,6 +2,8 @@
 
 use egui::{Color32, Context, Id, Key, LayerId, Order, Stroke};
 
+use super::fit::fit;
+
 /// The enlargement of everything.
 const ZOOM: f32 = 1.5;
 /// The radius of the ring, in points.
@@ -12,6 +14,13 @@ const RADIUS: f32 = 20.0;
 pub(super) struct Presentation {
     /// The zoom factor to return to, while the mode is on.
     before: Option<f32>,
+    /// Whether a frame was drawn yet.
+    has_begun: bool,
+}
+
+/// Where the zoom factor to return to is kept with egui's own memory, which keeps the zoom of a window that was closed.
+fn kept() -> Id {
+    Id::unique("zoom before the presentation")
 }
 
 impl Presentation {
@@ -25,18 +34,32 @@ impl Presentation {
         self.before = match self.before {
             Some(before) => {
                 ctx.set_zoom_factor(before);
+                ctx.data_mut(|data| data.remove::<f32>(kept()));
                 None
             }
             None => {
                 let before = ctx.zoom_factor();
                 ctx.set_zoom_factor(before * ZOOM);
+                ctx.data_mut(|data| data.insert_persisted(kept(), before));
                 Some(before)
             }
         };
     }
 
+    /// Ends a presentation during which the window was closed.
+    fn begin(&mut self, ctx: &Context) {
+        if std::mem::replace(&mut self.has_begun, true) {
+            return;
+        }
+        if let Some(before) = ctx.data_mut(|data| data.get_persisted::<f32>(kept())) {
+            ctx.set_zoom_factor(fit(before, 0.2, 5.0));
+            ctx.data_mut(|data| data.remove::<f32>(kept()));
+        }
+    }
+
     /// Handles the keys: P switches the mode, and Escape leaves it. Draws the ring.
     pub(super) fn ui(&mut self, ctx: &Context) {
+        self.begin(ctx);
         let is_typing = ctx.text_edit_focused();
         let pressed =
             |key: Key| ctx.input(|input| input.key_pressed(key) && input.modifiers.is_none());

@@ -1,7 +1,7 @@
 //! The record of a run, limited in memory, from which past steps can be replayed exactly.
 
 use std::sync::{
-    Arc,
+    Arc, Weak,
     atomic::{AtomicUsize, Ordering},
 };
 
@@ -149,6 +149,13 @@ impl Record {
         let of_numbers: usize = numbers.iter().map(LaneNumbers::num_bytes).sum();
         self.images.push(step.step, images, of_images + overhead);
         self.numbers.push(step.step, Arc::new(numbers), of_numbers + overhead);
+    }
+
+    /// Whether the numbers at a step, or at the last recorded one before it, are still this entry. What replaced it is another
+    /// one, because a weak pointer keeps the address of its entry from being used again.
+    pub(in crate::app) fn still_has(&self, step: u64, entry: &Weak<Vec<LaneNumbers>>) -> bool {
+        let found = self.numbers.at(step);
+        found.is_some_and(|(_, found)| std::ptr::eq(entry.as_ptr(), Arc::as_ptr(found)))
     }
 
     /// The number of chains of a lane.

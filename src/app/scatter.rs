@@ -6,6 +6,8 @@ use egui::{Color32, Label, RichText, Sense, Stroke, StrokeKind, Tooltip, Ui, vec
 use egui_plot::{Arrows, Plot, PlotPoint, Points};
 
 use super::{
+    atlas::far,
+    contrast,
     fit::fit,
     grid::Action,
     magnifier::{ChainDetails, name_of},
@@ -26,9 +28,6 @@ const REACH: f32 = 14.0;
 const ARROW: f32 = 0.2;
 /// Half the side of the visible square: the box [-1, 1] with a margin.
 const BOUND: f32 = 1.1;
-/// A value beyond this has left the box.
-const FAR: f32 = 3.0;
-
 /// Of more chains than this, an evenly spaced sample is drawn.
 const NUM_DRAWN: usize = 1500;
 /// The largest and the smallest radius of a chain, with few chains and with many, in screen points.
@@ -88,7 +87,8 @@ pub(super) fn ui(
         for (lane, ui) in columns.iter_mut().enumerate() {
             if num_lanes > 1 {
                 let name = format!("{}: {}", lane + 1, run.lane_name(lane));
-                let text = egui::RichText::new(name).color(theme::LANES[lane % 3]);
+                let color = contrast::readable(ui, theme::LANES[lane % theme::LANES.len()]);
+                let text = egui::RichText::new(name).color(color);
                 ui.add(egui::Label::new(text).truncate());
             }
             action = action.or(plot(ui, run, model, state, lane));
@@ -177,6 +177,7 @@ fn plot(
         title: format!("{class}, chain {}", chain % columns + 1),
         lane_name: format!("lane {}: {}", lane + 1, run.lane_name(lane)),
         step: *step,
+        is_clipped: images.proximal_radius.is_some(),
     };
     Tooltip::for_widget(&drawn.response).at_pointer().show(|ui| shown.ui(ui, None));
     let selection = Selection { lane, chain };
@@ -294,11 +295,12 @@ pub(super) fn caption(run: &RunState, state: &Scatter) -> String {
 
 /// The number of chains of a lane that are far outside the box.
 pub(super) fn num_far(run: &RunState, lane: usize) -> usize {
-    let lane = run.shown_images().and_then(|(_, lanes)| lanes.get(lane));
+    let far = far(run.lanes.get(lane));
+    let images = run.shown_images().and_then(|(_, lanes)| lanes.get(lane));
     let is_far = |point: &&[f32]| {
-        point.iter().all(|value| value.is_finite()) && point.iter().any(|value| value.abs() > FAR)
+        point.iter().all(|value| value.is_finite()) && point.iter().any(|value| value.abs() > far)
     };
-    lane.map_or(0, |lane| lane.x.chunks(2).filter(is_far).count())
+    images.map_or(0, |images| images.x.chunks(2).filter(is_far).count())
 }
 
 fn class_color(class: usize) -> Color32 {

@@ -84,7 +84,12 @@ pub(super) fn small(ui: &mut Ui, run: &mut RunState, state: &mut SelectedView) {
 
 /// The name of the selected chain.
 pub(super) fn title(run: &RunState) -> Option<String> {
-    let (model, selection) = (run.model.as_ref()?, run.selected?);
+    title_of(run, run.selected?)
+}
+
+/// The name of a chain: its class, and its place in the row of that class.
+pub(super) fn title_of(run: &RunState, selection: Selection) -> Option<String> {
+    let model = run.model.as_ref()?;
     let labels = &run.record.as_ref()?.request.labels;
     let class = name_of(&model.class_names, *labels.get(selection.chain)? as usize);
     let columns = labels.iter().take_while(|&&other| other == labels[0]).count().max(1);
@@ -102,6 +107,8 @@ struct ShownChain {
     denoised: Option<Vec<f32>>,
     start: Option<Vec<f32>>,
     is_broken: bool,
+    /// Whether its sampler clips the gradient.
+    is_clipped: bool,
 }
 
 impl ShownChain {
@@ -128,6 +135,7 @@ impl ShownChain {
             denoised,
             start: starts.and_then(|lane| lane.x.get(at)).map(<[f32]>::to_vec),
             is_broken: numbers.is_some_and(|numbers| numbers.is_broken(selection.chain)),
+            is_clipped: lane.proximal_radius.is_some(),
         })
     }
 }
@@ -291,17 +299,17 @@ fn numbers(ui: &mut Ui, run: &RunState, model: &ModelInfo, shown: &ShownChain) {
     let Some(numbers) = numbers_of(run, shown.selection) else { return };
     let chain = shown.selection.chain;
     let value = |values: &[f32]| values.get(chain).copied().unwrap_or(f32::NAN);
+    let clipped = (
+        "gradient clipped",
+        percent(value(&numbers.clamp_rate)),
+        "Share of gradient components clipped to the proximal radius.",
+    );
     let mut rows = vec![
         ("energy", number(value(&numbers.energy)), "−log Σ exp of the logits. Low means likely."),
         (
             "gradient norm",
             number(value(&numbers.gradient_norm)),
             "|∂E/∂x|, in energy per unit of x: how steep it is here.",
-        ),
-        (
-            "gradient clipped",
-            percent(value(&numbers.clamp_rate)),
-            "Share of gradient components clipped to the proximal radius.",
         ),
         (
             "pixels at black or white",
@@ -317,7 +325,10 @@ fn numbers(ui: &mut Ui, run: &RunState, model: &ModelInfo, shown: &ShownChain) {
     ];
     if let Some(&acceptance) = numbers.acceptance.get(chain) {
         let hover = "The probability that MALA accepts the next proposal.";
-        rows.insert(5, ("acceptance", percent(acceptance), hover));
+        rows.insert(4, ("acceptance", percent(acceptance), hover));
+    }
+    if shown.is_clipped {
+        rows.insert(2, clipped);
     }
     Grid::new("numbers").num_columns(2).spacing(vec2(10.0, 2.0)).show(ui, |ui| {
         for (name, value, hover) in rows {
@@ -335,6 +346,7 @@ fn numbers(ui: &mut Ui, run: &RunState, model: &ModelInfo, shown: &ShownChain) {
         title: shown.title.clone(),
         lane_name: run.lane_name(shown.selection.lane),
         step: shown.step,
+        is_clipped: shown.is_clipped,
     };
     details.verdict(ui);
     ui.scope(|ui| {

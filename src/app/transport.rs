@@ -13,6 +13,8 @@ const NOTE_WIDTH: f32 = 190.0;
 pub(super) const NUMBER_WIDTH: f32 = 64.0;
 /// The width of the speed, which may be words.
 const SPEED_WIDTH: f32 = 128.0;
+/// What the button Undo does.
+pub(super) const UNDO: &str = "Bring back the run before the last restart, seed or model: settings, record and step (Ctrl+Z).";
 const AT_NEWEST: &str = "You are viewing the newest step.";
 
 /// Draws the buttons of the run, its settings and the timeline.
@@ -99,9 +101,7 @@ fn buttons(ui: &mut Ui, run: &mut RunState) {
         run.restart_with_new_seed();
     }
     let undo = ui.add_enabled(run.can_undo(), Button::new("Undo"));
-    let undo = undo.on_hover_text(
-        "Bring back the run before the last restart, seed or model: settings, record and step (Ctrl+Z).",
-    );
+    let undo = undo.on_hover_text(UNDO);
     if undo.on_disabled_hover_text("There is no earlier run to bring back.").clicked() {
         run.undo();
     }

@@ -1,5 +1,7 @@
 //! The verdict under the chains: in plain words, how far they are and what that means.
 
+use std::sync::{Arc, Weak};
+
 use egui::{Align, Button, Color32, Label, Layout, TextStyle, Ui, text::LayoutJob};
 
 use super::{
@@ -15,8 +17,8 @@ const LEAST_FLAT: u64 = 10;
 /// In less width, the text needs the space of the second button. The Plots tab leads to the same place.
 const BOTH_BUTTONS: f32 = 440.0;
 /// Why fewer chains than at their start may show the class of their row.
-const MAY_CHANGE: &str = "These chains lower the energy of p(x), which holds all classes. So a chain may turn into another \
-                          class while its energy falls. To keep it in its row's class, steer it towards that class.";
+const MAY_CHANGE: &str = "These chains follow p(x), which holds all classes. So a chain may turn into another class. To keep it \
+                          in its row's class, steer it towards that class.";
 /// What is between the parts of a verdict.
 const SEPARATOR: &str = " · ";
 /// The text of the second button.
@@ -31,10 +33,16 @@ const FLAT_SHARE: f32 = 0.03;
 /// The median energies of the run so far, so that each step is evaluated only once.
 #[derive(Default)]
 pub(super) struct Verdict {
-    /// The beginning that the medians belong to.
-    beginning: u64,
-    /// The step, and the median of each lane.
-    medians: Vec<(u64, Vec<f32>)>,
+    medians: Vec<Medians>,
+}
+
+/// The median energies at one step.
+struct Medians {
+    step: u64,
+    /// The entry of the record that they were computed from.
+    of: Weak<Vec<LaneNumbers>>,
+    /// One median for each lane.
+    lanes: Vec<f32>,
 }
 
 /// What a person asks with a button of the verdict.
@@ -56,8 +64,8 @@ impl Verdict {
             let medians: Vec<(u64, f32)> = self
                 .medians
                 .iter()
-                .filter(|(at, _)| at <= step)
-                .filter_map(|(at, medians)| Some((*at, *medians.get(lane)?)))
+                .filter(|medians| medians.step <= *step)
+                .filter_map(|medians| Some((medians.step, *medians.lanes.get(lane)?)))
                 .collect();
             let mut parts = vec![beginning(lane, lanes.len(), *step), energy_text(&medians)];
             parts.extend(class_text(run, numbers, labels));
@@ -108,23 +116,23 @@ impl Verdict {
         (row * num_rows as f32 + 6.0).max(ui.spacing().interact_size.y + 4.0)
     }
 
-    /// Adds the medians of new steps.
+    /// Adds the medians of new steps, and removes those of steps that the record lost to a branch or another run.
     fn follow(&mut self, run: &RunState) {
         let Some(record) = &run.record else { return self.medians.clear() };
-        if self.beginning != run.num_beginnings {
-            self.beginning = run.num_beginnings;
-            self.medians.clear();
+        while self.medians.last().is_some_and(|last| !record.still_has(last.step, &last.of)) {
+            self.medians.pop();
         }
-        let known = self.medians.last().map(|(step, _)| *step);
+        let known = self.medians.last().map(|last| last.step);
         let entries = record.numbers.entries();
         let first = entries.partition_point(|(step, _)| known.is_some_and(|known| *step <= known));
-        for (step, lanes) in &entries[first..] {
-            self.medians.push((*step, lanes.iter().map(|lane| median(&lane.energy)).collect()));
+        for (step, numbers) in &entries[first..] {
+            let lanes = numbers.iter().map(|lane| median(&lane.energy)).collect();
+            self.medians.push(Medians { step: *step, of: Arc::downgrade(numbers), lanes });
         }
         // The record thins out its older steps, and so do the medians.
         if self.medians.len() > 2 * entries.len() + 64 {
             let kept = |step: &u64| entries.binary_search_by_key(step, |entry| entry.0).is_ok();
-            self.medians.retain(|(step, _)| kept(step));
+            self.medians.retain(|medians| kept(&medians.step));
         }
     }
 }
@@ -293,7 +301,42 @@ fn rule_text(lane: &LaneConfig, moved: Option<&Moved>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::SamplerKind;
+    use crate::{
+        app::state::Requests,
+        config::{SamplerKind, ViewState},
+        worker::{LaneImages, LaneStep, RunRequest, Step},
+    };
+
+    #[test]
+    fn after_a_branch_no_median_of_a_lost_step_is_left() {
+        let step = |step: u64, energy: f32| {
+            let numbers = LaneNumbers { energy: vec![energy], ..LaneNumbers::default() };
+            let x = vec![0.0f32].into();
+            let images = LaneImages { x, gradient: vec![], proximal_radius: None };
+            Step { step, lanes: vec![LaneStep { images, numbers }] }
+        };
+        let (sender, _receiver) = std::sync::mpsc::channel();
+        let mut run = RunState::new(&ViewState::default(), Requests::new(sender));
+        let lanes = vec![LaneConfig::default()];
+        run.started(RunRequest { seed: 0, labels: vec![0], lanes, image: None }, false);
+        for at in 0..20 {
+            run.stepped(step(at, 10.0));
+        }
+        let mut verdict = Verdict::default();
+        verdict.follow(&run);
+        run.look_at(5);
+        run.branch();
+        // A frame is drawn before the worker has answered.
+        verdict.follow(&run);
+        for at in 5..8 {
+            run.stepped(step(at, 50.0));
+        }
+        verdict.follow(&run);
+        let found: Vec<(u64, f32)> =
+            verdict.medians.iter().map(|medians| (medians.step, medians.lanes[0])).collect();
+        let before = (0..5).map(|at| (at, 10.0));
+        assert_eq!(found, before.chain((5..8).map(|at| (at, 50.0))).collect::<Vec<_>>());
+    }
 
     #[test]
     fn the_energy_is_flat_once_its_median_rests() {

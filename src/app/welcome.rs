@@ -19,7 +19,7 @@ const SENTENCES: [(&str, &str); 3] = [
     ),
     (
         "A chain",
-        "is an image that changes step by step: each step lowers its energy a little, and may add a little \
+        "is an image that changes step by step: it walks towards lower energy, and most samplers add some \
          noise.",
     ),
     (

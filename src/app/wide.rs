@@ -15,9 +15,10 @@ use super::{
 };
 use crate::config::Tab;
 
-/// Draws the large layout.
+/// Draws the large layout. In a presentation, there are no panels beside what is shown.
 pub(super) fn ui(ui: &mut Ui, viewer: &mut Viewer, panels: &mut Panels) {
-    if !panels.presentation.is_on() {
+    let is_presented = panels.presentation.is_on();
+    if !is_presented {
         Panel::top("menu").show(ui, |ui| {
             menu::bar(ui, viewer, &mut panels.files, &mut panels.help);
         });
@@ -26,7 +27,7 @@ pub(super) fn ui(ui: &mut Ui, viewer: &mut Viewer, panels: &mut Panels) {
         viewer.try_again();
     }
     training::continue_banner(ui, &mut viewer.training, &mut viewer.session);
-    if !panels.presentation.is_on() {
+    if !is_presented {
         Panel::bottom("status").show(ui, |ui| panels.status.ui(ui, viewer));
     }
     if let Some(link) = lessons::panel(ui, &mut viewer.lesson, false) {
@@ -35,11 +36,13 @@ pub(super) fn ui(ui: &mut Ui, viewer: &mut Viewer, panels: &mut Panels) {
     let Viewer { run, lab, training, session, .. } = viewer;
     match session.tab {
         Tab::Lab => {
-            CentralPanel::default().show(ui, |ui| lab::ui(ui, lab, run, &mut panels.lab));
+            CentralPanel::default().show(ui, |ui| {
+                lab::ui(ui, lab, run, &mut panels.lab, is_presented);
+            });
         }
         Tab::Train => {
             CentralPanel::default().show(ui, |ui| {
-                training::ui(ui, training, run, &mut panels.training);
+                training::ui(ui, training, run, &mut panels.training, is_presented);
             });
         }
         Tab::Chains | Tab::Plots => show_run(ui, run, &mut session.tab, panels),
@@ -106,7 +109,7 @@ fn beside_chains(
     let beside = chains_panel::cell_size(run, room - vec2(BESIDE[side], 0.0));
     let below = chains_panel::cell_size(run, room - vec2(0.0, energies_below(room.y)));
     if room.x < NARROW || run.lanes.len() > 1 && below > beside * WORTH_IT {
-        return below_chains(ui, run, panels, side);
+        return below_chains(ui, run, panels, side, is_presented);
     }
     let spare = room.x - chains_panel::wanted_width(run, room.y);
     let most = fit(0.5 * room.x, BESIDE[side], f32::INFINITY);
@@ -132,8 +135,14 @@ fn beside_chains(
 }
 
 /// Draws the plot of energies below the chains, and the selected chain beside them only while there is one.
-fn below_chains(ui: &mut Ui, run: &mut RunState, panels: &mut Panels, side: usize) {
-    if run.selected.is_some() {
+fn below_chains(
+    ui: &mut Ui,
+    run: &mut RunState,
+    panels: &mut Panels,
+    side: usize,
+    is_presented: bool,
+) {
+    if run.selected.is_some() && !is_presented {
         let panel = Panel::right("selected").resizable(false).exact_size(BESIDE[side]);
         panel.show(ui, |ui| selected::ui(ui, run, &mut panels.selected));
     }

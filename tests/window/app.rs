@@ -455,7 +455,7 @@ fn what_is_refused_is_said() {
 #[test]
 fn the_link_shows_the_same_view() {
     let mut window = Window::new();
-    window.click("PYLD-5-10 vs. SGLD-50 at equal gradients");
+    window.click("PYLD vs. SGLD at equal gradients");
     window.pass(2, 1);
     let view = window.viewer().view();
     let query = view.to_query();

@@ -4,7 +4,7 @@ use crate::app::Window;
 use egui::Key;
 use egui_kittest::kittest::Queryable;
 use jempp::{
-    app::{App, LastRun, Overlay, Tab},
+    app::{App, LastRun, Overlay, Selection, Tab},
     config::{RunConfig, SamplerKind, ViewStart, ViewState},
     worker::{Command, Event, TrainingPoint, TrainingUpdate},
 };
@@ -26,9 +26,13 @@ fn cell(window: &Window, class: &str, chain: usize) -> egui::Rect {
 }
 
 fn train(window: &mut Window, steps: u64) {
+    train_by(window, "fashion-quick", steps);
+}
+
+fn train_by(window: &mut Window, preset: &str, steps: u64) {
     window.worker.say(Event::Training(Box::new(TrainingUpdate::Started {
         folder: "runs/fashion-quick-window".into(),
-        config: Box::new(RunConfig::preset("fashion-quick").unwrap()),
+        config: Box::new(RunConfig::preset(preset).unwrap()),
         step: 0,
         num_steps: 2028,
         memory: String::new(),
@@ -176,7 +180,8 @@ fn at_its_end_the_run_can_go_on_or_be_judged() {
 #[test]
 fn noise_stays_removed_after_a_restart_and_undo_unless_a_person_chose_to_see_it() {
     let mut window = window([1280.0, 800.0], "");
-    window.harness.state_mut().viewer_mut().run.lanes[0].sampler.denoise_step = 5.0;
+    let sampler = &mut window.harness.state_mut().viewer_mut().run.lanes[0].sampler;
+    (sampler.denoise_step, sampler.noise_std) = (5.0, 0.05);
     window.harness.key_press(Key::R);
     window.pass(10, 3);
     let restart_and_undo = |window: &mut Window| {
@@ -197,6 +202,68 @@ fn noise_stays_removed_after_a_restart_and_undo_unless_a_person_chose_to_see_it(
     window.pass(2, 0);
     assert!(window.viewer().run.shown_overlay() == Overlay::Images);
     assert!(!window.has("Shown without the noise of the data"));
+}
+
+#[test]
+fn chains_without_noise_are_not_shown_as_if_it_were_removed() {
+    let mut window = window([1280.0, 800.0], "");
+    let mut lane = window.viewer().run.lanes[0].clone();
+    (lane.sampler.denoise_step, lane.sampler.noise_std) = (5.0, 0.0);
+    app(&mut window).viewer_mut().run.set_lane(0, lane.clone());
+    app(&mut window).viewer_mut().run.play();
+    window.pass(5, 2);
+    let is_offered = |window: &Window| window.harness.query_by_label("Denoised").is_some();
+    assert!(!is_offered(&window) && !window.has("without the noise of the data"));
+    assert!(window.viewer().run.shown_overlay() == Overlay::Images);
+    lane.sampler.noise_std = 0.05;
+    app(&mut window).viewer_mut().run.set_lane(0, lane);
+    window.pass(3, 1);
+    assert!(is_offered(&window) && window.has("Shown without the noise of the data"));
+}
+
+#[test]
+fn clipping_is_spoken_of_only_where_a_sampler_clips() {
+    for (kind, clips) in [(SamplerKind::Sgld, false), (SamplerKind::ProximalSgld, true)] {
+        let mut window = window([1280.0, 800.0], "");
+        let mut lane = window.viewer().run.lanes[0].clone();
+        lane.sampler.kind = kind;
+        let run = &mut app(&mut window).viewer_mut().run;
+        run.set_lane(0, lane);
+        run.selected = Some(Selection { lane: 0, chain: 3 });
+        run.overlay = Some(Overlay::Clamped);
+        run.restart();
+        window.pass(4, 0);
+        assert_eq!(window.harness.query_by_label("Clipped").is_some(), clips, "{kind:?}");
+        assert_eq!(window.has("gradient clipped"), clips, "{kind:?}");
+        assert_eq!(window.viewer().run.shown_overlay() == Overlay::Clamped, clips, "{kind:?}");
+    }
+}
+
+#[test]
+fn an_animation_without_noise_has_the_steps_that_can_be_drawn_so() {
+    let mut window = window([1280.0, 800.0], "");
+    let run = &mut window.harness.state_mut().viewer_mut().run;
+    let sampler = &mut run.lanes[0].sampler;
+    (sampler.denoise_step, sampler.noise_std) = (5.0, 0.05);
+    run.overlay = Some(Overlay::Images);
+    window.worker.lacks_gradients = true;
+    window.harness.key_press(Key::R);
+    window.harness.state_mut().viewer_mut().run.play();
+    window.pass(6, 1);
+    window.worker.lacks_gradients = false;
+    window.harness.state_mut().viewer_mut().run.overlay = None;
+    window.pass(6, 1);
+    window.harness.state_mut().viewer_mut().run.pause();
+    window.pass(2, 0);
+    let run = &window.viewer().run;
+    assert!(run.shown_overlay() == Overlay::Denoised);
+    let steps = run.record.as_ref().unwrap().images.entries();
+    let read = steps.iter().filter(|(step, lanes)| *step == 0 || !lanes[0].gradient.is_empty());
+    let (all, read) = (steps.len(), read.count());
+    assert!(2 < read && read < all - 2, "{read} of {all}");
+    window.click("Save");
+    window.pass(2, 0);
+    assert!(window.has(&format!("Animation (GIF), {read} frames")));
 }
 
 #[test]
@@ -272,6 +339,19 @@ fn the_replay_buffer_stands_first_and_beside_the_loss() {
     let gap = window.harness.get_by_label("Gap d").rect();
     assert!(buffer.right() < loss.left() && (buffer.top() - loss.top()).abs() < 12.0);
     assert!(gap.top() > loss.bottom());
+}
+
+#[test]
+fn a_replay_buffer_that_is_shown_without_its_noise_says_so() {
+    for (preset, has_noise) in [("fashion-quick", false), ("mnist-sampler", true)] {
+        let mut window = window([1280.0, 800.0], "tab=train");
+        train_by(&mut window, preset, 50);
+        let update = TrainingUpdate::Buffer { x: vec![0.5; 16], labels: vec![0, 0, 1, 1] };
+        window.worker.say(Event::Training(Box::new(update)));
+        window.pass(3, 0);
+        let note = "They are shown without the noise that data and chains have in this training.";
+        assert_eq!(window.harness.query_by_label(note).is_some(), has_noise, "{preset}");
+    }
 }
 
 #[test]

@@ -127,6 +127,28 @@ fn the_last_run_comes_back() {
 }
 
 #[test]
+fn restarts_during_a_training_leave_alone_what_comes_back() {
+    let mut window = played();
+    let step = window.viewer().run.last_step();
+    window.harness.key_press(egui::Key::R);
+    window.pass(3, 0);
+    start_training(&mut window);
+    window.click("▶ Play");
+    window.pass(3, 1);
+    window.click("⏸ Pause");
+    window.pass(2, 0);
+    let later = window.viewer().run.last_step();
+    assert!(0 < later && later < step, "{later} {step}");
+    // The worker starts the chains once more by itself, to show the weights of now.
+    let request = window.last_request();
+    window.worker.say(Event::Started(request));
+    window.pass(2, 0);
+    window.harness.key_press_modifiers(egui::Modifiers::COMMAND, egui::Key::Z);
+    window.pass(4, 0);
+    assert_eq!(window.viewer().run.last_step(), step);
+}
+
+#[test]
 fn nothing_to_bring_back_is_said() {
     let mut window = Window::new();
     window.harness.key_press_modifiers(egui::Modifiers::COMMAND, egui::Key::Z);
@@ -275,6 +297,22 @@ fn a_link_to_a_file_of_this_machine_says_so() {
     window.click("Save");
     window.click("Copy link");
     assert!(window.has("It works only with the file /home/me/model.safetensors"));
+}
+
+#[test]
+fn a_link_says_what_chains_start_from_and_it_does_not_hold() {
+    for (start, said) in [
+        (ViewStart::ClassCenters, None),
+        (ViewStart::Image, Some("It does not hold your image, which chains start from.")),
+        (ViewStart::Buffer, Some("It does not hold the chains of the replay buffer")),
+    ] {
+        let mut window = Window::new();
+        window.harness.state_mut().viewer_mut().run.lanes[0].start = start;
+        window.click("Save");
+        window.click("Copy link");
+        assert_eq!(window.has("It does not hold"), said.is_some(), "{start:?}");
+        assert!(said.is_none_or(|said| window.has(said)), "{start:?}");
+    }
 }
 
 #[test]

@@ -13,6 +13,7 @@ mod odd_windows;
 mod own_data;
 mod phone;
 mod pictures;
+mod presented;
 mod real;
 mod scripted;
 mod slice;

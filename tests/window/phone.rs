@@ -110,6 +110,30 @@ fn chains_play_under_the_thumb() {
 }
 
 #[test]
+fn the_menu_brings_the_last_run_back() {
+    for size in [TALL, WIDE] {
+        let mut window = Window::new(size);
+        window.harness.state_mut().viewer_mut().run.play();
+        window.pass(5, 3);
+        window.harness.state_mut().viewer_mut().run.pause();
+        window.pass(2, 0);
+        let step = window.viewer().run.last_step();
+        assert!(step > 5);
+        window.press("Restart");
+        window.pass(1, 0);
+        assert_eq!(window.viewer().run.last_step(), 0);
+        window.press("Menu");
+        window.press("Undo");
+        window.pass(3, 0);
+        assert_eq!(window.viewer().run.last_step(), step, "{size:?}");
+    }
+    // There is nothing to bring back at first.
+    let mut window = Window::new(TALL);
+    window.press("Menu");
+    assert!(!window.has("Undo"));
+}
+
+#[test]
 fn controls_open_act_and_close() {
     for size in [TALL, WIDE, SHORT] {
         let mut window = Window::new(size);

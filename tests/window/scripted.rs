@@ -31,6 +31,8 @@ pub(crate) struct Scripted {
     run: Option<(u64, u64)>,
     /// All commands received so far.
     pub asked: Vec<Command>,
+    /// Whether the gradients of the chains are not read.
+    pub lacks_gradients: bool,
 }
 
 /// The description of the scripted model.
@@ -77,6 +79,7 @@ impl Scripted {
             step: 0,
             run: None,
             asked: Vec::new(),
+            lacks_gradients: false,
         };
         (worker, Link { commands, events })
     }
@@ -181,7 +184,13 @@ impl Scripted {
                     numbers.probabilities.push(f16::from_f32(p));
                 }
             }
-            let images = LaneImages { x: x.into(), gradient, proximal_radius: Some(1.0) };
+            if self.lacks_gradients {
+                gradient.clear();
+            }
+            let kind = config.sampler.kind;
+            let clips = matches!(kind, SamplerKind::ProximalSgld | SamplerKind::Pyld);
+            let images =
+                LaneImages { x: x.into(), gradient, proximal_radius: clips.then_some(1.0) };
             jempp::worker::LaneStep { images, numbers }
         });
         let lanes = lanes.collect();

@@ -2,7 +2,11 @@
 
 use crate::app::Window;
 use egui_kittest::kittest::Queryable;
-use jempp::{app::Tab, config::LabView};
+use jempp::{
+    app::{Selection, Tab},
+    config::LabView,
+    worker::{Command, lab::LabCommand},
+};
 
 fn slice(size: [f32; 2], num_steps: usize) -> Window {
     let mut window = Window::open(size, Default::default());
@@ -33,4 +37,33 @@ fn pictures_stand_along_the_path_and_the_image_under_the_pointer_is_shown() {
         // It is not under the pointer itself.
         assert!(!seen.contains(square.center()), "{size:?}");
     }
+}
+
+#[test]
+fn the_slice_ends_at_the_shown_step_and_names_the_chain_as_the_grid_does() {
+    let mut window = slice([1280.0, 800.0], 60);
+    let run = &mut window.harness.state_mut().viewer_mut().run;
+    run.selected = Some(Selection { lane: 0, chain: 12 });
+    run.look_at(20);
+    window.pass(4, 0);
+    let path = window.worker.asked.iter().rev().find_map(|command| match command {
+        Command::Lab(LabCommand::Slice { path }) => Some(path.len()),
+        _ => None,
+    });
+    assert_eq!(path, Some(21 * 784), "from the start to step 20");
+    assert!(window.has("around the path of Trouser, chain 3."));
+    assert!(window.has("Pictures: start: E = 60.000, now: E = 40.000"));
+}
+
+#[test]
+fn pictures_along_the_path_look_as_in_the_grid() {
+    let mut window = slice([1280.0, 800.0], 20);
+    let says = "They are without the noise of the data where the gradient was read";
+    assert!(window.has("at the shown step.") && !window.has(says));
+    let run = &mut window.harness.state_mut().viewer_mut().run;
+    let sampler = &mut run.lanes[0].sampler;
+    (sampler.denoise_step, sampler.noise_std) = (5.0, 0.05);
+    run.selected = Some(Selection { lane: 0, chain: 3 });
+    window.pass(4, 0);
+    assert!(window.has(says));
 }

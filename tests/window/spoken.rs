@@ -4,7 +4,7 @@ use crate::app::Window;
 use jempp::{
     app::Tab,
     config::ViewState,
-    worker::{Event, TrainingPoint, TrainingUpdate},
+    worker::{Command, Event, TrainingPoint, TrainingUpdate, lab::LabCommand},
 };
 
 const LESSON: &str = "# Noise\n\n## What it does\n\nA **chain** moves.\n\nWhy?\n\n> Because of *noise*.\n\n## More\n\nText.";
@@ -49,6 +49,91 @@ fn a_step_that_a_lesson_does_not_have_becomes_its_last() {
     let mut window = window("lesson=3&lesson_step=99");
     give_lesson(&mut window, 3);
     assert_eq!(window.viewer().view().view.lesson_step, 2);
+}
+
+const STILL: &str = "# Rings\n\n## What stands\n\n[Show](?tab=lab&lab.target=ring)\n\nText.";
+const MOVING: &str =
+    "# Rings\n\n## What moves\n\n[Show](?tab=lab&lab.target=ring&play=true)\n\nText.";
+
+/// Opens a link, at the start or in an open window, then gives the text of its lesson. Returns whether the lab's chains run.
+fn plays(
+    link: &str,
+    text: &str,
+    is_start: bool,
+    prepare: impl Fn(&mut jempp::app::Viewer),
+) -> bool {
+    let mut window = window(if is_start { link } else { "" });
+    let viewer = window.harness.state_mut().viewer_mut();
+    if !is_start {
+        viewer.go_to(ViewState::from_query(link).unwrap());
+    }
+    prepare(viewer);
+    assert!(!viewer.lesson.is_set_up());
+    window.worker.say(Event::Lesson { number: 3, text: text.into() });
+    window.pass(3, 0);
+    let viewer = window.viewer();
+    assert!(viewer.lesson.is_set_up());
+    assert_eq!((viewer.session.tab, viewer.lesson.number), (Tab::Lab, 3), "{link}");
+    assert!(viewer.view().to_query().contains("lab.target=ring"));
+    viewer.lab.record.is_running
+}
+
+#[test]
+fn a_link_that_only_opens_a_lesson_is_set_up_by_the_lesson() {
+    for is_start in [true, false] {
+        assert!(!plays("lesson=3", STILL, is_start, |_| {}));
+        assert!(plays("lesson=3&play=true", STILL, is_start, |_| {}));
+        assert!(plays("lesson=3", MOVING, is_start, |_| {}));
+        // What is asked for before the text has come counts.
+        assert!(plays("lesson=3", STILL, is_start, |viewer| viewer.set_playing(true)));
+        assert!(!plays("lesson=3", MOVING, is_start, |viewer| viewer.set_playing(false)));
+        // Who wants less motion presses Play.
+        assert!(!plays("lesson=3", MOVING, is_start, |viewer| viewer.be_calm()));
+        assert!(!plays("lesson=3&play=true", STILL, is_start, |viewer| viewer.be_calm()));
+        assert!(plays("lesson=3", STILL, is_start, |viewer| {
+            viewer.be_calm();
+            viewer.set_playing(true);
+        }));
+    }
+}
+
+#[test]
+fn the_lab_plays_and_pauses_before_its_energy_is_there() {
+    let mut window = window("");
+    let viewer = window.harness.state_mut().viewer_mut();
+    viewer.go_to(ViewState::from_query("tab=lab&lab.target=ring").unwrap());
+    viewer.set_playing(true);
+    window.pass(2, 0);
+    let asked = window.worker.asked.iter().filter_map(|command| match command {
+        Command::Lab(command) => Some(command),
+        _ => None,
+    });
+    let asked: Vec<_> = asked.collect();
+    assert!(
+        matches!(asked[..], [LabCommand::Set(_), LabCommand::Restart, LabCommand::Play]),
+        "{asked:?}"
+    );
+    let viewer = window.harness.state_mut().viewer_mut();
+    viewer.go_to(ViewState::from_query("tab=lab&lab.target=ring&play=true").unwrap());
+    viewer.set_playing(false);
+    window.pass(2, 0);
+    assert!(!window.viewer().lab.record.is_running);
+}
+
+#[test]
+fn the_reason_why_no_model_opens_stays_with_a_way_to_try_again() {
+    let mut window = window("");
+    let run = &mut window.harness.state_mut().viewer_mut().run;
+    (run.model, run.record) = (None, None);
+    window.worker.say(Event::Refused("cannot load fashion.safetensors".into()));
+    window.pass(2, 0);
+    assert!(window.has("cannot load fashion.safetensors"));
+    window.harness.state_mut().viewer_mut().session.notices.clear();
+    window.pass(1, 0);
+    assert!(window.has("cannot load fashion.safetensors"));
+    window.click("Try again");
+    window.pass(3, 0);
+    assert!(window.viewer().run.model.is_some() && window.viewer().run.why_not.is_none());
 }
 
 #[test]

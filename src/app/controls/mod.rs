@@ -269,7 +269,7 @@ pub(super) fn rule(ui: &mut Ui, lane: &mut LaneConfig, target: &RuleTarget<'_>, 
         own(defaults.noise_std),
         target.says(
             "The random noise in every step. Without it, the chain only slides into the nearest valley. With \
-             √(2α), or √(2Nα) with PYLD, it samples p(x) itself, which for images looks like noise.",
+             √(2α), or √(2Nα) with PYLD, it samples p(x) itself, which for images mostly looks like noise.",
             "The random noise in every step. Without it, the chain only slides into the nearest valley. With \
              √(2α) it samples p(x) itself.",
         ),
@@ -309,15 +309,15 @@ pub(super) fn rule(ui: &mut Ui, lane: &mut LaneConfig, target: &RuleTarget<'_>, 
     }
     if kind == SamplerKind::Mala && matches!(target, RuleTarget::Model(..)) {
         ui.weak(
-            "Choose α so that MALA accepts about 57 % (see Plots). If the images dissolve, lower α, or reset to the \
-             model's sampler.",
+            "Choose α so that MALA accepts about 57 % (see Plots). At temperature 1, images may dissolve into noise: \
+             chains walk towards lower energy, but the noise counts for more. Then lower σ, or reset to the model's \
+             sampler.",
         );
     }
     if matches!(target, RuleTarget::Model(..)) {
         ui.checkbox(&mut lane.is_conditional, "steer towards the row's class").on_hover_text(
-            "On: a chain of class y lowers class_energy(x, y) = -logits[y], so it follows p(x|y). Off: it \
-             lowers the energy of p(x) and may turn into another class. The energies shown are always those of \
-             p(x).",
+            "On: a chain of class y walks down class_energy(x, y) = -logits[y], so it follows p(x|y). Off: it \
+             follows p(x) and may turn into another class. The energies shown are always those of p(x).",
         );
     }
     egui::CollapsingHeader::new("More").id_salt(("more", index)).show(ui, |ui| {

@@ -3,17 +3,17 @@
 use egui::Context;
 use image::RgbImage;
 
-use super::{Contents, ExportJob, caption, is_empty, light_or_dark, size};
+use super::{Contents, ExportJob, is_empty, light_or_dark, picture_caption, size};
 use crate::{
     app::{
         chains_panel::ChainsView,
         lab::LabView,
         offscreen::Studio,
-        record::Record,
         state::{PictureOptions, RunState},
         viewer::Viewer,
     },
     config::Tab,
+    worker::LaneImages,
 };
 
 /// The number of steps in an animation of the lab, and the largest number in one of the run.
@@ -22,7 +22,7 @@ const MAX_FRAMES: usize = 30;
 
 /// The number of frames that an animation of the run has now.
 pub(in crate::app) fn num_frames(run: &RunState) -> usize {
-    run.record.as_ref().map_or(0, |record| record.images.entries().len().min(MAX_FRAMES))
+    recorded(run).len().min(MAX_FRAMES)
 }
 
 /// What an animation shows.
@@ -57,8 +57,8 @@ impl Film {
         }
         let scenes = match (viewer.shows_plane(), &viewer.run.record) {
             (true, _) => Scenes::Lab { last_step: None },
-            (false, Some(record)) => {
-                Scenes::Run { steps: steps(record), beginning: viewer.run.num_beginnings }
+            (false, Some(_)) => {
+                Scenes::Run { steps: steps(&viewer.run), beginning: viewer.run.num_beginnings }
             }
             (false, None) => return None,
         };
@@ -110,7 +110,7 @@ impl Film {
     }
 
     fn draw(&mut self, viewer: &mut Viewer) {
-        let caption = caption(viewer, self.tab);
+        let caption = picture_caption(viewer, self.tab);
         let Self { studio, chains, lab, frames, tab, .. } = self;
         let tab = *tab;
         let mut contents = Contents { tab, caption: &caption, chains, lab };
@@ -124,9 +124,23 @@ impl Film {
 }
 
 /// The recorded steps that have a frame, equally spaced, the last one first.
-fn steps(record: &Record) -> Vec<u64> {
-    let entries = record.images.entries();
-    let count = entries.len().min(MAX_FRAMES);
-    let last = entries.len().saturating_sub(1);
-    (0..count).rev().map(|nth| entries[nth * last / count.saturating_sub(1).max(1)].0).collect()
+fn steps(run: &RunState) -> Vec<u64> {
+    let recorded = recorded(run);
+    let count = recorded.len().min(MAX_FRAMES);
+    let last = recorded.len().saturating_sub(1);
+    (0..count).rev().map(|nth| recorded[nth * last / count.saturating_sub(1).max(1)]).collect()
+}
+
+/// The recorded steps that can be drawn as the grid is now. Chains are drawn without their noise only where their gradients were
+/// read, and a frame with noise between others would flicker.
+fn recorded(run: &RunState) -> Vec<u64> {
+    let entries = run.record.as_ref().map_or(&[][..], |record| record.images.entries());
+    let can_be_drawn = |step: u64, lanes: &[LaneImages]| {
+        let mut lanes = lanes.iter().enumerate();
+        lanes.all(|(lane, images)| {
+            run.denoise_step_at(lane, step) == 0.0 || !images.gradient.is_empty()
+        })
+    };
+    let drawn = entries.iter().filter(|(step, lanes)| can_be_drawn(*step, lanes));
+    drawn.map(|(step, _)| *step).collect()
 }

@@ -135,7 +135,7 @@ fn draw(
         return None;
     }
     let tab = viewer.session.tab;
-    let caption = caption(viewer, tab);
+    let caption = picture_caption(viewer, tab);
     let (chains, lab) = (&mut ChainsView::default(), &mut view.again());
     let mut contents = Contents { tab, caption: &caption, chains, lab };
     let mut plots = PlotsView::default();
@@ -225,11 +225,59 @@ fn caption(viewer: &Viewer, tab: Tab) -> [String; 2] {
         let names = words::lane_names(&viewer.run.lanes).join(" | ");
         let settings = &viewer.run.settings;
         let model = words::model_name(&settings.model, 60);
-        let is_denoised =
-            (0..viewer.run.lanes.len()).any(|lane| viewer.run.denoise_step(lane) > 0.0);
-        let noise = if is_denoised { " · without the noise of the data" } else { "" };
         let (step, seed) = (viewer.run.shown_step(), settings.seed);
-        format!("{model} · step {step} · {names} · seed {seed}{noise}")
+        format!("{model} · step {step} · {names} · seed {seed}")
     };
     [first, link]
+}
+
+/// The same below a picture, which may show chains without the noise that they have.
+fn picture_caption(viewer: &Viewer, tab: Tab) -> [String; 2] {
+    let [mut first, link] = caption(viewer, tab);
+    let run = &viewer.run;
+    if tab == Tab::Chains && (0..run.lanes.len()).any(|lane| run.is_denoised(lane)) {
+        first += " · without the noise of the data";
+    }
+    [first, link]
+}
+
+#[cfg(test)]
+mod tests {
+    use half::f16;
+
+    use super::*;
+    use crate::{
+        config::{LaneConfig, ViewState},
+        worker::{LaneImages, LaneNumbers, LaneStep, RunRequest, Step},
+    };
+
+    #[test]
+    fn a_caption_speaks_of_noise_only_below_chains_without_it() {
+        let mut lane = LaneConfig::default();
+        (lane.sampler.noise_std, lane.sampler.denoise_step) = (0.1, 5.0);
+        let mut viewer = Viewer::new(ViewState::default());
+        viewer.run.lanes = vec![lane.clone()];
+        let request = RunRequest { seed: 0, labels: vec![0], lanes: vec![lane], image: None };
+        viewer.run.started(request, false);
+        for step in 0..4 {
+            // The gradients of step 2 were not read.
+            let num_gradients = if step == 2 { 0 } else { 1 };
+            let images = LaneImages {
+                x: vec![0.0].into(),
+                gradient: vec![f16::ONE; num_gradients],
+                proximal_radius: None,
+            };
+            let numbers = LaneNumbers { energy: vec![0.0], ..LaneNumbers::default() };
+            viewer.run.stepped(Step { step, lanes: vec![LaneStep { images, numbers }] });
+        }
+        for (step, is_denoised) in [(0, false), (1, true), (2, false), (3, true)] {
+            viewer.run.look_at(step);
+            let says = |lines: [String; 2]| lines[0].ends_with(" · without the noise of the data");
+            assert_eq!(says(picture_caption(&viewer, Tab::Chains)), is_denoised, "{step}");
+            assert!(!says(picture_caption(&viewer, Tab::Plots)));
+            assert!(!says(picture_caption(&viewer, Tab::Lab)));
+            // A table has the chains' own numbers.
+            assert!(!says(caption(&viewer, Tab::Chains)));
+        }
+    }
 }

@@ -14,6 +14,7 @@ use self::{
 };
 use super::{
     atlas::Atlas,
+    contrast,
     fit::fit,
     magnifier::{ChainDetails, elided, name_of},
     pixels::SMALL,
@@ -104,6 +105,7 @@ pub(super) fn ui(
                     lane,
                     per_class: columns,
                     step: *step,
+                    is_clipped: lanes.get(lane).is_some_and(|l| l.proximal_radius.is_some()),
                 };
                 let at = corner + cells.lane_at(lane, ppp);
                 action = action.or(painter.ui(ui, at, &cells, atlases.get(lane)));
@@ -166,7 +168,7 @@ fn lane_name(ui: &Ui, rect: Rect, clip: Rect, lane: usize, name: &str) {
     let text = format!("{}: {name}", lane + 1);
     let response = ui.interact(seen, ui.scope_id().with(("lane", lane)), Sense::hover());
     response.widget_info(|| WidgetInfo::labeled(Role::Label, true, &text));
-    let color = theme::LANES[lane % theme::LANES.len()];
+    let color = contrast::readable(ui, theme::LANES[lane % theme::LANES.len()]);
     let galley = elided(ui, &text, TextStyle::Body.resolve(ui.style()), seen.width(), color);
     let at = pos2(seen.left(), seen.center().y - galley.size().y / 2.0);
     ui.painter().galley(at, galley, color);
@@ -211,6 +213,7 @@ struct LaneGrid<'a> {
     /// The number of chains of a class.
     per_class: usize,
     step: u64,
+    is_clipped: bool,
 }
 
 impl LaneGrid<'_> {
@@ -334,6 +337,7 @@ impl LaneGrid<'_> {
             title: self.title(chain),
             lane_name: format!("lane {}: {}", self.lane + 1, self.run.lane_name(self.lane)),
             step: self.step,
+            is_clipped: self.is_clipped,
         }
     }
 }

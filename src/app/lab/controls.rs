@@ -5,6 +5,7 @@ use egui::{Button, ComboBox, RichText, Slider, Ui};
 use super::tool::Tool;
 use crate::{
     app::{
+        contrast,
         controls::{self, RuleTarget},
         fit::fit,
         state::Lab,
@@ -217,7 +218,7 @@ fn rules(ui: &mut Ui, lab: &mut Lab) {
         ui.separator();
         if count > 1 {
             ui.horizontal(|ui| {
-                let color = theme::LANES[index % theme::LANES.len()];
+                let color = contrast::readable(ui, theme::LANES[index % theme::LANES.len()]);
                 ui.label(RichText::new(format!("Lane {}", index + 1)).color(color).strong());
                 if ui.small_button(format!("Remove lane {}", index + 1)).clicked() {
                     removed = Some(index);

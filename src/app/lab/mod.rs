@@ -26,6 +26,7 @@ use super::{
     state::{Lab, RunState},
     theme, transport, words,
 };
+use crate::config::LabTarget;
 
 /// The width of the controls, in a wide window and in a narrower one.
 const CONTROLS: [f32; 2] = [270.0, 220.0];
@@ -52,8 +53,14 @@ impl LabView {
     }
 }
 
-/// Draws the tab of the lab.
-pub(super) fn ui(ui: &mut Ui, lab: &mut Lab, run: &mut RunState, state: &mut LabView) {
+/// Draws the tab of the lab. In a presentation, there are no controls beside the plane.
+pub(super) fn ui(
+    ui: &mut Ui,
+    lab: &mut Lab,
+    run: &mut RunState,
+    state: &mut LabView,
+    is_presented: bool,
+) {
     // A tool that is in hand is put down when the user comes from another tab or another setup.
     let frame = ui.ctx().cumulative_frame_nr();
     let setup = (lab.num_setups, lab.settings.config.view);
@@ -61,13 +68,15 @@ pub(super) fn ui(ui: &mut Ui, lab: &mut Lab, run: &mut RunState, state: &mut Lab
         state.tool = Tool::Choose;
     }
     (state.frame, state.setup) = (frame, Some(setup));
+    if is_presented {
+        transport_panel(ui, lab, run);
+        CentralPanel::default().show(ui, |ui| bare(ui, lab, run, state));
+        return;
+    }
     if size_class::is_small(ui.ctx()) || ui.available_width() < NARROW {
         return small(ui, lab, run, state);
     }
-    Panel::bottom("lab transport").show(ui, |ui| match lab.is_plane() {
-        true => controls::transport(ui, lab),
-        false => transport::ui(ui, run),
-    });
+    transport_panel(ui, lab, run);
     let width = CONTROLS[usize::from(ui.available_width() < 1000.0)];
     Panel::left("lab controls").resizable(false).exact_size(width).show(ui, |ui| {
         ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
@@ -102,6 +111,14 @@ pub(super) fn ui(ui: &mut Ui, lab: &mut Lab, run: &mut RunState, state: &mut Lab
     CentralPanel::default().show(ui, |ui| planes(ui, lab, state));
 }
 
+/// Draws the controls of the chains that are shown.
+fn transport_panel(ui: &mut Ui, lab: &mut Lab, run: &mut RunState) {
+    Panel::bottom("lab transport").show(ui, |ui| match lab.is_plane() {
+        true => controls::transport(ui, lab),
+        false => transport::ui(ui, run),
+    });
+}
+
 /// Draws the planes and the most important controls, for a frame within another page.
 pub(super) fn embedded(
     ui: &mut Ui,
@@ -134,10 +151,7 @@ pub(super) fn bare(ui: &mut Ui, lab: &mut Lab, run: &mut RunState, state: &mut L
 /// Draws everything in one column that scrolls, for small screens. In a larger window, what is measured comes before the
 /// controls.
 fn small(ui: &mut Ui, lab: &mut Lab, run: &mut RunState, state: &mut LabView) {
-    Panel::bottom("lab transport").show(ui, |ui| match lab.is_plane() {
-        true => controls::transport(ui, lab),
-        false => transport::ui(ui, run),
-    });
+    transport_panel(ui, lab, run);
     CentralPanel::default().show(ui, |ui| {
         ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
             let size = egui::vec2(
@@ -231,8 +245,32 @@ fn warnings(ui: &mut Ui, lab: &Lab) {
         };
         ui.colored_label(theme::warning(ui), text);
     }
-    if let Some(why) = &lab.record.learning.diverged {
-        let text = format!("⚠ Learning stopped: {why}. Lower the learning rate, or start over.");
+    if let Some(text) = learning_stopped(lab) {
         ui.colored_label(theme::warning(ui), text);
+    }
+}
+
+/// The warning that training has stopped, if what is shown is the network that it trained.
+fn learning_stopped(lab: &Lab) -> Option<String> {
+    let is_learned = lab.settings.config.target == LabTarget::Learned;
+    let why = lab.record.learning.diverged.as_ref().filter(|_| is_learned)?;
+    Some(format!("⚠ Learning stopped: {why}. Lower the learning rate, or start over."))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{app::state::Requests, config::LabState, worker::lab::LabUpdate};
+
+    #[test]
+    fn learning_has_stopped_only_where_a_network_learns() {
+        let (sender, _receiver) = std::sync::mpsc::channel();
+        let mut lab = Lab::new(LabState::default(), Requests::new(sender));
+        lab.settings.config.target = LabTarget::Learned;
+        assert_eq!(learning_stopped(&lab), None);
+        lab.take(LabUpdate::Diverged("the gap is too large".into()));
+        assert!(learning_stopped(&lab).is_some_and(|text| text.contains("the gap is too large")));
+        lab.settings.config.target = LabTarget::Ring;
+        assert_eq!(learning_stopped(&lab), None);
     }
 }

@@ -12,9 +12,8 @@ use super::{
 use crate::{
     app::{
         fit::fit,
-        magnifier::name_of,
         pixels::{SMALL, WHOLE, number},
-        size_class,
+        selected, size_class,
         state::{Lab, RunState, Selection},
     },
     worker::lab::{LabCommand, Slice},
@@ -26,6 +25,8 @@ const MAX_PATH: usize = 120;
 const INTERVAL_SECS: f64 = 3.0;
 /// The minimum and maximum width of what is beside the slice; with less space, it stands above and below.
 const BESIDE: [f32; 2] = [150.0, 260.0];
+/// What the legend says if pictures of the chain are shown as the grid shows it. The path and its energies are the chain's own.
+const DENOISED: &str = " They are without the noise of the data where the gradient was read; the path is that of the noisy chain.";
 /// The side of the image under the pointer where it covers a corner of the slice, as a share of the slice.
 const IN_CORNER: f32 = 0.28;
 
@@ -46,13 +47,16 @@ pub(super) struct SliceView {
     energies: Option<std::sync::Arc<[f32]>>,
     pictures: SlicePictures,
     under_pointer: UnderPointer,
+    /// Whether this is a copy for another window.
+    is_copy: bool,
 }
 
 impl SliceView {
     /// The same slice, for another window, which has textures of its own.
     pub(super) fn again(&self) -> Self {
         let Self { of, is_foreign, asked, asked_at, is_broken, number, .. } = *self;
-        Self { of, is_foreign, asked, asked_at, is_broken, number, ..Self::default() }
+        let is_copy = true;
+        Self { of, is_foreign, asked, asked_at, is_broken, number, is_copy, ..Self::default() }
     }
 }
 
@@ -64,7 +68,8 @@ fn subject(run: &RunState) -> Selection {
 /// Draws the slice, and requests a new one when the path has grown.
 pub(super) fn ui(ui: &mut Ui, lab: &mut Lab, run: &mut RunState, view: &mut SliceView) {
     let shown = subject(run);
-    let last = run.last_step();
+    // Another window shows the slice that there is, and asks for none.
+    let last = view.asked.filter(|_| view.is_copy).unwrap_or_else(|| run.shown_step());
     let of = Some((shown, run.num_beginnings));
     if view.of != of {
         lab.record.slice = None;
@@ -77,24 +82,18 @@ pub(super) fn ui(ui: &mut Ui, lab: &mut Lab, run: &mut RunState, view: &mut Slic
     }
     let now = ui.input(|input| input.time);
     // A slice takes as long as many steps, so while the chains run, it is not computed after every step.
-    let is_due = !run.is_running || now - view.asked_at > INTERVAL_SECS;
+    let is_due = !run.is_playing() || now - view.asked_at > INTERVAL_SECS;
     if !lab.record.is_slicing && last > 0 && view.asked != Some(last) && is_due {
         view.asked = Some(last);
         view.asked_at = now;
-        let path = run.path(shown, MAX_PATH);
+        let path = run.path(shown, last, MAX_PATH);
         view.is_broken = path.iter().any(|value| !value.is_finite());
         if !view.is_broken {
             lab.record.is_slicing = true;
             lab.ask(LabCommand::Slice { path });
         }
     }
-    let name = match (&run.model, &run.record) {
-        (Some(model), Some(record)) => {
-            let label = record.request.labels.get(shown.chain).copied().unwrap_or(0);
-            format!("{}, chain {}", name_of(&model.class_names, label as usize), shown.chain + 1)
-        }
-        _ => String::new(),
-    };
+    let name = selected::title_of(run, shown).unwrap_or_default();
     let is_shown = last > 0 && !view.is_foreign && !view.is_broken;
     let Some(slice) = lab.record.slice.clone().filter(|_| is_shown) else {
         ui.vertical_centered(|ui| {
@@ -255,9 +254,10 @@ impl SlicePlane<'_> {
     /// Says which pictures there are.
     fn legend(&self, ui: &mut Ui) {
         if self.has_images() {
+            let SlicePictures { every, is_denoised, .. } = self.view.pictures;
+            let noise = if is_denoised { DENOISED } else { "" };
             ui.label(format!(
-                "Pictures: the chain at its start, at every {}th step where there is space, and now.",
-                self.view.pictures.every
+                "Pictures: the chain at its start, at every {every}th step where there is space, and at the shown step.{noise}"
             ));
         }
     }

@@ -1,5 +1,7 @@
 //! Pictures of a chain along its path: which steps have one, and where there is space for it beside the path.
 
+use std::cell::Cell;
+
 use egui::{
     Align2, Color32, FontId, Painter, Pos2, Rect, Stroke, StrokeKind, Vec2, emath::GuiRounding,
     vec2,
@@ -44,20 +46,26 @@ pub(super) struct SlicePictures {
     stills: Vec<Still>,
     /// The number of steps between two pictures.
     pub every: u64,
+    /// Whether some picture is without the noise of the data.
+    pub is_denoised: bool,
     /// The square that the places were found for, with the pixels per point.
     placed_in: Option<(Rect, f32)>,
     places: Vec<Option<Rect>>,
 }
 
 impl SlicePictures {
-    /// Takes the pictures of a chain up to step `last`: at the start, now, and between them.
+    /// Takes the pictures of a chain up to step `last`: at the start, now, and between them. They look as in the grid, and stand
+    /// where the chain was.
     pub(super) fn new(run: &RunState, chain: Selection, last: u64, slice: &Slice) -> Self {
         let every = round_step(last as f64 / MAX_BETWEEN as f64).max(EVERY as f64) as u64;
+        let is_denoised = Cell::new(false);
         let still = |step: u64, text: String, color: Color32, is_end: bool| {
             let (_, image) = run.image_of(chain, step)?;
             let at = slice.nearest_to(image);
-            let (image, picture) = (image.to_vec(), Picture::default());
-            Some(Still { text, color, at, is_end, image, picture })
+            let denoised = run.denoised_image_of(chain, step);
+            is_denoised.set(is_denoised.get() || denoised.is_some());
+            let image = denoised.unwrap_or_else(|| image.to_vec());
+            Some(Still { text, color, at, is_end, image, picture: Picture::default() })
         };
         let end = |step: u64, name: &str, color: Color32, energy: Option<&f32>| {
             let energy =
@@ -76,7 +84,8 @@ impl SlicePictures {
                 stills.extend(still(recorded, recorded.to_string(), Color32::WHITE, false));
             }
         }
-        Self { stills, every, placed_in: None, places: Vec::new() }
+        let is_denoised = is_denoised.get();
+        Self { stills, every, is_denoised, placed_in: None, places: Vec::new() }
     }
 
     /// The pictures that have a place, as text.

@@ -1,12 +1,15 @@
 //! Convergence diagnostics of every lane, over the second half of the record. If a diagnostic does not apply,
 //! the report says why.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Weak},
+};
 
 use super::series::has_exploded;
 use crate::{
-    app::{atlas::FAR, record::Record},
-    config::{LaneConfig, Norm, SamplerKind, StepSchedule},
+    app::{atlas::far, record::Record},
+    config::{LaneConfig, Norm, SamplerKind, StepSchedule, ViewStart},
     diagnostics::{self, Diagnostic, DoesNotApply},
     worker::LaneNumbers,
 };
@@ -83,8 +86,10 @@ pub(super) struct LaneReport {
     pub window: Window,
     /// For every [`Row`], a number, or the reason why there is none.
     pub values: Vec<Result<f64, String>>,
-    /// The autocorrelation of the energy, as the mean over the chains: lag in steps, correlation.
+    /// The autocorrelation of the energy: lag in steps, correlation.
     pub autocorrelation: Vec<(f64, f64)>,
+    /// Whether it is that of all chains together, and not the mean over the chains.
+    pub is_joint: bool,
     /// Split R̂ along the run: at each step, over the second half of the steps up to it.
     pub r_hat: Vec<(f64, f64)>,
     /// Warnings about the interpretation.
@@ -99,12 +104,15 @@ impl LaneReport {
     }
 }
 
+/// The values of R̂ along a run by their steps, each with the entry of the record at its step: another run has other entries.
+type RHats = BTreeMap<u64, (Weak<Vec<LaneNumbers>>, f64)>;
+
 /// The reports on all lanes. They are updated at most twice a second, one lane per frame.
 #[derive(Default)]
 pub(super) struct Convergence {
     lanes: Vec<LaneReport>,
     /// The points of the curve of R̂ of each lane that were computed so far.
-    r_hats: Vec<BTreeMap<u64, f64>>,
+    r_hats: Vec<RHats>,
     /// The revision of the record that the reports belong to.
     revision: u64,
     next_lane: usize,
@@ -128,7 +136,7 @@ impl Convergence {
         let is_other_run = self.lanes.len() != lanes.len();
         if is_other_run {
             self.lanes = vec![LaneReport::default(); lanes.len()];
-            self.r_hats = vec![BTreeMap::new(); lanes.len()];
+            self.r_hats = vec![RHats::new(); lanes.len()];
             (self.next_lane, self.next_at) = (0, now);
         }
         if self.next_lane == 0 {
@@ -195,7 +203,7 @@ fn assess(record: &Record, lane: usize, rule: &LaneConfig) -> LaneReport {
     let draws = energies(&numbers, num_chains);
     let refusal = refusal(record, rule)
         .or_else(|| exploded(&numbers, num_chains))
-        .or_else(|| outside(record, lane));
+        .or_else(|| outside(record, lane, rule));
     let needs_law = |value: &dyn Fn() -> Result<f64, DoesNotApply>| match &refusal {
         Some(reason) => Err(reason.clone()),
         None => value().map_err(|reason| reason.to_string()),
@@ -210,8 +218,7 @@ fn assess(record: &Record, lane: usize, rule: &LaneConfig) -> LaneReport {
         (Some(first), Some(last)) => last.seconds - first.seconds,
         _ => 0.0,
     };
-    let superchains: Vec<usize> =
-        record.request.labels.iter().map(|&label| label as usize).collect();
+    let superchains = superchains(record, lane);
     let values = Row::all().map(|row| match row {
         Row::Chains(Diagnostic::SplitRHat) => of_report(|report| report.split_r_hat),
         Row::Chains(Diagnostic::NestedRHat) => {
@@ -233,9 +240,24 @@ fn assess(record: &Record, lane: usize, rule: &LaneConfig) -> LaneReport {
         window,
         values: values.collect(),
         autocorrelation: autocorrelation(&draws, window.stride, refusal.is_none()),
+        is_joint: refusal.is_none(),
         r_hat: Vec::new(),
         caveats: caveats(record, lane, rule, window.stride),
     }
+}
+
+/// The superchain of each chain, those that share a start, as `convergence::Superchains` has them: chains from one picture
+/// all share it, and those from uniform noise share nothing.
+fn superchains(record: &Record, lane: usize) -> Vec<usize> {
+    let start = record.request.lanes.get(lane).map(|lane| lane.start);
+    let of_chain = |(chain, &label): (usize, &u32)| match start {
+        Some(ViewStart::Image) => 0,
+        Some(ViewStart::Uniform) => chain,
+        Some(ViewStart::ClassCenters | ViewStart::Data | ViewStart::Buffer) | None => {
+            label as usize
+        }
+    };
+    record.request.labels.iter().enumerate().map(of_chain).collect()
 }
 
 /// The energies of each chain at these steps.
@@ -255,11 +277,12 @@ fn exploded(numbers: &[&LaneNumbers], num_chains: usize) -> Option<String> {
 }
 
 /// Why there are no numbers, if chains of images have left the box: no image is there, whatever their energy.
-fn outside(record: &Record, lane: usize) -> Option<String> {
+fn outside(record: &Record, lane: usize, rule: &LaneConfig) -> Option<String> {
     let x = &record.images.entries().last()?.1.get(lane)?.x;
     let num_chains = record.num_chains();
     let width = x.len() / num_chains.max(1);
-    let is_outside = |chain: &&[f32]| chain.iter().any(|value| value.abs() > FAR);
+    let far = far(Some(rule));
+    let is_outside = |chain: &&[f32]| chain.iter().any(|value| value.abs() > far);
     // Points in the plane have no box.
     let count = (width > 2).then(|| x.chunks_exact(width).filter(is_outside).count())?;
     (count > 0).then(|| {
@@ -270,17 +293,19 @@ fn outside(record: &Record, lane: usize) -> Option<String> {
 }
 
 /// Split R̂ at about [`NUM_R_HATS`] steps of the run. `known` holds those that were computed before.
-fn r_hat_curve(record: &Record, lane: usize, known: &mut BTreeMap<u64, f64>) -> Vec<(f64, f64)> {
+fn r_hat_curve(record: &Record, lane: usize, known: &mut RHats) -> Vec<(f64, f64)> {
     let Some(last) = record.numbers.last_step() else { return Vec::new() };
-    known.retain(|&step, _| step <= last);
+    known.retain(|&step, (entry, _)| step <= last && record.still_has(step, entry));
     // A power of two, so that a longer run needs a part of the same steps.
     let stride = (last / NUM_R_HATS).max(4).next_power_of_two();
     let steps = (1..=last / stride).map(|nth| nth * stride).filter(|&step| step >= FIRST_R_HAT);
     let value = |step: u64| {
         let (_, numbers) = window(record, lane, step, MAX_R_HAT_DRAWS);
-        diagnostics::split_r_hat(&energies(&numbers, record.num_chains())).unwrap_or(f64::NAN)
+        let value = diagnostics::split_r_hat(&energies(&numbers, record.num_chains()));
+        let entry = record.numbers.at(step).map(|(_, entry)| Arc::downgrade(entry));
+        (entry.unwrap_or_default(), value.unwrap_or(f64::NAN))
     };
-    steps.map(|step| (step as f64, *known.entry(step).or_insert_with(|| value(step)))).collect()
+    steps.map(|step| (step as f64, known.entry(step).or_insert_with(|| value(step)).1)).collect()
 }
 
 /// Why chains of this rule have no common stationary distribution, as far as the rule alone tells.

@@ -4,6 +4,7 @@ use egui::{Align, Color32, RichText, Ui};
 use egui_plot::{HLine, LineStyle};
 
 use super::{
+    convergence::LaneReport,
     legend::{legend, selected_name},
     probabilities,
     series::Metric,
@@ -89,7 +90,7 @@ impl SmallPlot {
             }
             Self::Autocorrelation => {
                 "Correlation of the energy with itself k steps later. The faster it falls to 0, the more new information \
-                 each step brings. It stays above 0 if the chains disagree."
+                 each step brings. Where R-hat applies, it stays above 0 if the chains disagree."
             }
             Self::RHat => {
                 "Do the chains agree? Below the line at 1.01 they do. Each point uses the second half of the \
@@ -194,7 +195,7 @@ fn offers_sampler(ui: &mut Ui) -> bool {
     ui.add_space(4.0);
     note(
         ui,
-        "One of the built-in models has chains with noise, for which it was trained: they stay digits and go on changing.",
+        "The built-in model of MNIST digits has chains with noise, for which it was trained: they go on changing.",
     );
     let hover = "Opens the model of MNIST digits whose chains sample, and plays. Undo brings this run back.";
     ui.button("Open chains that sample").on_hover_text(hover).clicked()
@@ -251,13 +252,53 @@ fn autocorrelation(ui: &mut Ui, state: &PlotsView) {
                 });
             }
         });
-    if let Some(lane) = lanes.first().filter(|lane| lane.window.num_draws > 0) {
-        note(
-            ui,
-            format!(
-                "Mean over the chains of each lane, from steps {} to {}.",
-                lane.window.first, lane.window.last
-            ),
+    if let Some(text) = autocorrelation_text(lanes) {
+        note(ui, text);
+    }
+}
+
+/// What the curves of the autocorrelation are, and of which steps.
+fn autocorrelation_text(lanes: &[LaneReport]) -> Option<String> {
+    let window = lanes.first().filter(|lane| lane.window.num_draws > 0)?.window;
+    let what = |is_joint: bool| match is_joint {
+        true => "all chains taken together",
+        false => "the mean over the chains",
+    };
+    let is_joint = lanes[0].is_joint;
+    let drawn = if lanes.iter().all(|lane| lane.is_joint == is_joint) {
+        let of_each = if lanes.len() > 1 { " of each lane" } else { "" };
+        format!("{}{of_each}", what(is_joint))
+    } else {
+        let of_lane = |(nth, lane): (usize, &LaneReport)| {
+            format!("lane {}: {}", nth + 1, what(lane.is_joint))
+        };
+        lanes.iter().enumerate().map(of_lane).collect::<Vec<_>>().join("; ")
+    };
+    Some(format!("Drawn from steps {} to {}: {drawn}.", window.first, window.last))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::app::plots::convergence::Window;
+
+    #[test]
+    fn the_autocorrelation_says_whether_chains_are_taken_together() {
+        let window = Window { first: 8, last: 16, stride: 1, num_draws: 9 };
+        let said = |of_lanes: &[bool]| {
+            let lanes: Vec<LaneReport> = of_lanes
+                .iter()
+                .map(|&is_joint| LaneReport { window, is_joint, ..LaneReport::default() })
+                .collect();
+            autocorrelation_text(&lanes).unwrap_or_default()
+        };
+        assert_eq!(said(&[true]), "Drawn from steps 8 to 16: all chains taken together.");
+        assert_eq!(
+            said(&[false, false]),
+            "Drawn from steps 8 to 16: the mean over the chains of each lane."
         );
+        let mixed = "lane 1: all chains taken together; lane 2: the mean over the chains.";
+        assert_eq!(said(&[true, false]), format!("Drawn from steps 8 to 16: {mixed}"));
+        assert_eq!(said(&[]), "");
     }
 }

@@ -188,32 +188,37 @@ impl Items {
 
 /// The chains of the replay buffer: samples of the model that is being trained.
 #[derive(Default)]
-pub(super) struct BufferView(Items);
+pub(super) struct BufferView {
+    chains: Items,
+    /// Whether the chains are shown without the noise that they have.
+    is_denoised: bool,
+}
 
 impl BufferView {
     /// Processes an update of a training run: stores the chains and the class names.
     pub(super) fn take(&mut self, update: &TrainingUpdate) {
         match update {
-            TrainingUpdate::Started { step, class_names, shape, .. } => {
+            TrainingUpdate::Started { config, step, class_names, shape, .. } => {
                 if *step == 0 {
-                    self.0 = Items::default();
+                    self.chains = Items::default();
                 }
-                self.0.class_names.clone_from(class_names);
-                self.0.shape = *shape;
+                self.chains.class_names.clone_from(class_names);
+                self.chains.shape = *shape;
+                self.is_denoised = config.sampler.denoise_step > 0.0;
             }
-            TrainingUpdate::Buffer { x, labels } => self.0.replace(x, labels),
+            TrainingUpdate::Buffer { x, labels } => self.chains.replace(x, labels),
             _ => {}
         }
     }
 
     /// Whether there are chains to show.
     pub(super) fn has_chains(&self) -> bool {
-        !self.0.labels.is_empty()
+        !self.chains.labels.is_empty()
     }
 
     /// Draws the chains, as images or as points.
     pub(super) fn ui(&mut self, ui: &mut Ui) {
-        if self.0.labels.is_empty() {
+        if self.chains.labels.is_empty() {
             return;
         }
         ui.add_space(4.0);
@@ -223,7 +228,13 @@ impl BufferView {
             "Chains that training continues from step to step: what the model now finds likely. They should \
              come to look like the data.",
         );
-        self.0.ui(ui, "chains of the replay buffer");
+        if self.is_denoised {
+            note(
+                ui,
+                "They are shown without the noise that data and chains have in this training.",
+            );
+        }
+        self.chains.ui(ui, "chains of the replay buffer");
     }
 }
 

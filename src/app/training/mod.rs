@@ -90,8 +90,14 @@ pub(super) fn take_news(training: &mut Training, session: &mut Session, state: &
 /// Below this width, everything stands in one column.
 const NARROW: f32 = 560.0;
 
-/// Draws the tab.
-pub(super) fn ui(ui: &mut Ui, training: &mut Training, run: &RunState, state: &mut TrainingView) {
+/// Draws the tab. In a presentation, there is no setup beside the progress.
+pub(super) fn ui(
+    ui: &mut Ui,
+    training: &mut Training,
+    run: &RunState,
+    state: &mut TrainingView,
+    is_presented: bool,
+) {
     state.setup.follow(&training.own);
     if state.draw.is_open {
         let TrainingView { setup, buffer, draw, wish, .. } = state;
@@ -102,15 +108,17 @@ pub(super) fn ui(ui: &mut Ui, training: &mut Training, run: &RunState, state: &m
     // There is a model to save, either open or in training.
     let can_save = run.model.is_some();
     if ui.available_width() < NARROW {
-        return narrow(ui, training, can_save, state);
+        return narrow(ui, training, can_save, state, is_presented);
     }
-    let width = fit(ui.available_width() * 0.27, 230.0, 330.0);
-    Panel::left("training setup").resizable(true).default_size(width).show(ui, |ui| {
-        ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
-            draw::entry(ui, &mut state.draw);
-            setup::ui(ui, training, can_save, &mut state.setup);
+    if !is_presented {
+        let width = fit(ui.available_width() * 0.27, 230.0, 330.0);
+        Panel::left("training setup").resizable(true).default_size(width).show(ui, |ui| {
+            ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
+                draw::entry(ui, &mut state.draw);
+                setup::ui(ui, training, can_save, &mut state.setup);
+            });
         });
-    });
+    }
     egui::CentralPanel::default().show(ui, |ui| {
         ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
             // The scroll bar must not cover the right end of a plot.
@@ -146,7 +154,13 @@ fn learning(ui: &mut Ui, training: &Training, state: &mut TrainingView) {
 }
 
 /// Draws the tab in one column.
-fn narrow(ui: &mut Ui, training: &mut Training, can_save: bool, state: &mut TrainingView) {
+fn narrow(
+    ui: &mut Ui,
+    training: &mut Training,
+    can_save: bool,
+    state: &mut TrainingView,
+    is_presented: bool,
+) {
     egui::CentralPanel::default().show(ui, |ui| {
         ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
             ui.set_max_width(ui.available_width() - 8.0);
@@ -156,15 +170,17 @@ fn narrow(ui: &mut Ui, training: &mut Training, can_save: bool, state: &mut Trai
                 finished(ui, training, state);
                 state.buffer.ui(ui);
             }
-            draw::entry(ui, &mut state.draw);
+            if !is_presented {
+                draw::entry(ui, &mut state.draw);
+            }
             own(ui, training, state);
             let is_open = training.own.is_empty();
-            CollapsingHeader::new("What to train").default_open(is_open).show_unindented(
-                ui,
-                |ui| {
+            let header = CollapsingHeader::new("What to train").default_open(is_open);
+            if !is_presented {
+                header.show_unindented(ui, |ui| {
                     setup::ui(ui, training, can_save, &mut state.setup);
-                },
-            );
+                });
+            }
             if has_begun {
                 curves::ui(ui, &training.record);
                 curves::messages(ui, &training.record);

@@ -95,6 +95,41 @@ fn r_hat_along_the_run_falls_to_its_line_and_is_withheld_once_chains_explode() {
 }
 
 #[test]
+fn r_hat_along_the_run_is_that_of_the_run_that_is_recorded() {
+    let mut rule = LaneConfig::default();
+    rule.sampler.noise_std = 0.1;
+    let (before, mut known) = (record(&rule, 401), RHats::new());
+    let agrees = r_hat_curve(&before, 0, &mut known);
+    assert_eq!(known.len(), agrees.len());
+    // The same steps of another run, in which one chain is far from the others.
+    let mut now = Record::new(before.request.clone());
+    for (step, lanes) in before.numbers.entries() {
+        let mut numbers = lanes[0].clone();
+        numbers.energy[0] += 50.0;
+        let images = LaneImages { x: vec![0.0; 4].into(), gradient: vec![], proximal_radius: None };
+        now.push(Step { step: *step, lanes: vec![LaneStep { images, numbers }] });
+    }
+    let disagrees = r_hat_curve(&now, 0, &mut known);
+    assert_eq!(disagrees.len(), agrees.len());
+    assert!(disagrees.iter().all(|point| point.1 > 1.2), "{disagrees:?}");
+    assert!(agrees.last().unwrap().1 < 1.02, "{agrees:?}");
+}
+
+#[test]
+fn superchains_are_the_chains_that_share_a_start() {
+    let groups = |start: ViewStart| {
+        let mut rule = LaneConfig { start, ..LaneConfig::default() };
+        rule.sampler.noise_std = 0.1;
+        let record = record(&rule, 101);
+        let nested = value(&assess(&record, 0, &rule), Row::Chains(Diagnostic::NestedRHat));
+        (superchains(&record, 0), nested.is_ok())
+    };
+    assert_eq!(groups(ViewStart::ClassCenters), (vec![0, 0, 1, 1], true));
+    assert_eq!(groups(ViewStart::Uniform), (vec![0, 1, 2, 3], true));
+    assert_eq!(groups(ViewStart::Image), (vec![0; 4], false));
+}
+
+#[test]
 fn where_there_is_no_law_a_reason_stands() {
     let rule = LaneConfig::default();
     let report = assess(&record(&rule, 41), 0, &rule);

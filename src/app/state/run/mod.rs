@@ -2,10 +2,12 @@
 
 mod lanes;
 mod model;
+mod overlay;
 mod playback;
 mod run_state;
 mod undo;
 
+pub use overlay::Overlay;
+pub use run_state::Selection;
 pub(super) use run_state::next_seed;
 pub(crate) use run_state::{Classified, RunState};
-pub use run_state::{Overlay, Selection};

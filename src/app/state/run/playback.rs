@@ -24,7 +24,14 @@ impl RunState {
 
     /// The step that is shown.
     pub fn shown_step(&self) -> u64 {
-        self.looking_at.unwrap_or_else(|| self.last_step())
+        // While the chains run on, the record may lose a step of the past that is looked at.
+        self.looking_at.map_or_else(|| self.last_step(), |step| self.recorded(step))
+    }
+
+    /// The last step at or before this one whose images are recorded.
+    fn recorded(&self, step: u64) -> u64 {
+        let found = self.record.as_ref().and_then(|record| record.images.at(step));
+        found.map_or(step, |found| found.0)
     }
 
     /// Whether the run or its replay is playing.
@@ -94,9 +101,9 @@ impl RunState {
         }
     }
 
-    /// Shows a recorded step. The last one means that the display follows the run again.
+    /// Shows a step, or the last recorded one before it. The last one of all means that the display follows the run again.
     pub fn look_at(&mut self, step: u64) {
-        self.looking_at = (step < self.last_step()).then_some(step);
+        self.looking_at = (step < self.last_step()).then(|| self.recorded(step));
     }
 
     /// Advances the replay by `secs` seconds.
@@ -180,4 +187,45 @@ pub(super) fn branch_to(record: &Record, step: u64) -> Option<Command> {
         x: lanes.iter().map(|lane| lane.x.clone()).collect(),
         spent: (0..lanes.len()).map(spent).collect(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{
+        app::{
+            record::Thinned,
+            state::{Requests, RunState},
+        },
+        config::{LaneConfig, ViewState},
+        worker::{LaneImages, LaneNumbers, LaneStep, RunRequest, Step},
+    };
+
+    #[test]
+    fn the_shown_step_is_the_one_whose_images_are_shown() {
+        let (sender, _receiver) = std::sync::mpsc::channel();
+        let mut run = RunState::new(&ViewState::default(), Requests::new(sender));
+        let lanes = vec![LaneConfig::default()];
+        run.started(RunRequest { seed: 0, labels: vec![0], lanes, image: None }, false);
+        run.record.as_mut().unwrap().images = Thinned::new(8 * 520);
+        let step = |run: &mut RunState, step: u64| {
+            let numbers = LaneNumbers { energy: vec![0.0], ..LaneNumbers::default() };
+            let x = vec![0.0f32].into();
+            let images = LaneImages { x, gradient: vec![], proximal_radius: None };
+            run.stepped(Step { step, lanes: vec![LaneStep { images, numbers }] });
+        };
+        (0..100).for_each(|at| step(&mut run, at));
+        for asked in 0..99 {
+            run.look_at(asked);
+            let shown = run.shown_images().unwrap().0;
+            assert_eq!((run.shown_step(), run.looking_at), (shown, Some(shown)), "{asked}");
+            assert!(shown <= asked);
+        }
+        assert!(run.record.as_ref().unwrap().images.at(37).unwrap().0 < 37);
+        // Images that are looked at may be dropped later.
+        let kept = run.record.as_ref().unwrap().images.before(90).unwrap();
+        run.look_at(kept);
+        (100..2000).for_each(|at| step(&mut run, at));
+        assert!(run.looking_at == Some(kept) && run.shown_step() < kept);
+        assert_eq!(run.shown_step(), run.shown_images().unwrap().0);
+    }
 }

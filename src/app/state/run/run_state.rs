@@ -1,35 +1,13 @@
 //! The open model and its chains: the settings, the record, and the choice of what is shown.
 
-use std::sync::Arc;
+use std::{ops::Range, sync::Arc};
 
+use super::overlay::Overlay;
 use crate::{
     app::{record::Record, state::requests::Requests, words},
-    config::{LaneConfig, MAX_SEED, ViewConfig, ViewStart, ViewState},
+    config::{LaneConfig, MAX_SEED, ViewConfig, ViewState},
     worker::{Command, LaneImages, LaneNumbers, ModelInfo, References, RunRequest, Step},
 };
-
-/// A quantity that is drawn over the chains.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Overlay {
-    /// No overlay: the chains themselves.
-    #[default]
-    Images,
-    /// The chains without the noise of the data.
-    Denoised,
-    /// The energy gradient.
-    Gradient,
-    /// The change since the start.
-    Change,
-    /// The gradient components that were clamped.
-    Clamped,
-}
-
-impl Overlay {
-    /// Whether the overlay shows the gradients of the chains.
-    pub(in crate::app) fn shows_gradients(self) -> bool {
-        matches!(self, Self::Denoised | Self::Gradient | Self::Clamped)
-    }
-}
 
 /// One chain of one lane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,6 +68,10 @@ pub struct RunState {
     pub lanes: Vec<LaneConfig>,
     /// The open model.
     pub model: Option<ModelInfo>,
+    /// Why no model is open, if none can be had.
+    pub why_not: Option<String>,
+    /// Whether the model that opens was asked for because its chains sample.
+    pub(super) is_sampler_asked: bool,
     /// Real images to compare the chains with.
     pub references: Option<References>,
     /// Whether the real images were requested.
@@ -160,6 +142,8 @@ impl RunState {
             settings: RunSettings::from(&view.view),
             lanes: view.lanes.clone(),
             model: None,
+            why_not: None,
+            is_sampler_asked: false,
             references: None,
             are_references_asked: false,
             are_gradients_asked: false,
@@ -198,34 +182,6 @@ impl RunState {
         }
     }
 
-    /// What the grid shows: what a person chose; else the chains without the noise of the data if they have it, or as they are.
-    pub fn shown_overlay(&self) -> Overlay {
-        let has_noise = self.has_noise();
-        match self.overlay {
-            Some(chosen) if chosen != Overlay::Denoised || has_noise => chosen,
-            None if has_noise => Overlay::Denoised,
-            _ => Overlay::default(),
-        }
-    }
-
-    /// Whether the chains of some lane have the noise of the data, which can be removed.
-    pub(in crate::app) fn has_noise(&self) -> bool {
-        self.lanes.iter().any(|lane| lane.sampler.denoise_step > 0.0)
-    }
-
-    /// The step that removes the noise of the data from the shown chains of a lane. It is 0 if they are shown as they are, and for
-    /// starts, which have no noise, but not for those from the replay buffer.
-    pub(in crate::app) fn denoise_step(&self, lane: usize) -> f32 {
-        let is_start = self.shown_step() == 0;
-        let has_noise = |lane: &&LaneConfig| !is_start || lane.start == ViewStart::Buffer;
-        match self.lanes.get(lane).filter(has_noise) {
-            Some(lane) if self.shown_overlay() == Overlay::Denoised => {
-                lane.sampler.denoise_step as f32
-            }
-            _ => 0.0,
-        }
-    }
-
     /// Tells the worker whether the overlay shows the gradients of the chains. Called once per frame.
     pub(in crate::app) fn ask_for_gradients(&mut self) {
         let wanted = self.shown_overlay().shows_gradients();
@@ -254,7 +210,10 @@ impl RunState {
 
     /// Begins the record of the chains that the worker started.
     pub(in crate::app) fn started(&mut self, request: RunRequest, weights_change: bool) {
-        self.keep_past();
+        // During a training, the worker restarts the chains by itself. What a person left stays what comes back.
+        if self.leaving.is_some() {
+            self.keep_past();
+        }
         self.only = self.only.filter(|only| request.labels.contains(only));
         let mut record = Record::new(request);
         record.weights_change = weights_change;
@@ -362,16 +321,22 @@ impl RunState {
         Some((*at, self.image_in(lanes, chain)?))
     }
 
-    fn image_in<'a>(&self, lanes: &'a [LaneImages], chain: Selection) -> Option<&'a [f32]> {
-        let x = &lanes.get(chain.lane)?.x;
-        let size = x.len() / self.record.as_ref()?.num_chains().max(1);
-        x.get(chain.chain * size..(chain.chain + 1) * size)
+    /// Where the values of a chain are among those of its lane.
+    pub(super) fn values_of(&self, images: &LaneImages, chain: Selection) -> Option<Range<usize>> {
+        let size = images.x.len() / self.record.as_ref()?.num_chains().max(1);
+        Some(chain.chain * size..(chain.chain + 1) * size)
     }
 
-    /// The recorded positions of a chain, thinned out to about `most` positions (K, C, H, W).
-    pub(in crate::app) fn path(&self, chain: Selection, most: usize) -> Vec<f32> {
+    fn image_in<'a>(&self, lanes: &'a [LaneImages], chain: Selection) -> Option<&'a [f32]> {
+        let images = lanes.get(chain.lane)?;
+        images.x.get(self.values_of(images, chain)?)
+    }
+
+    /// The recorded positions of a chain up to a step, thinned out to about `most` positions (K, C, H, W).
+    pub(in crate::app) fn path(&self, chain: Selection, last: u64, most: usize) -> Vec<f32> {
         let Some(record) = &self.record else { return Vec::new() };
         let entries = record.images.entries();
+        let entries = &entries[..entries.partition_point(|entry| entry.0 <= last)];
         let stride = entries.len().div_ceil(most).max(1);
         let last = entries.len().saturating_sub(1);
         let kept =
