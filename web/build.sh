@@ -80,8 +80,10 @@ put() { # put SOURCE NAME
     mkdir -p "$(dirname "$dist/$2")"
     cmp -s "$1" "$dist/$2" || cp "$1" "$dist/$2"
 }
-# Scripts and program go into a folder named after their hash, so that caches cannot mix two builds.
-stamp=$(cat "$js"/jempp.js "$wasm" web/{start,main,host,store,files,worker}.js web/style.css | sha256sum | cut -c 1-12)
+# Scripts and program go into a folder named after a hash, so that caches cannot mix two builds. It is that of all from which
+# the files are made that the service worker keeps.
+stamp=$(cat "$js"/jempp.js "$wasm" web/*.{js,css,html,svg} web/build.sh assets/*.safetensors assets/*/*.safetensors \
+    assets/lessons/*.md assets/fashion-mnist/LICENSE | sha256sum | cut -c 1-12)
 find "$dist" -mindepth 1 -maxdepth 1 ! -name assets ! -name "$stamp" -exec rm -r {} +
 sed "s/BUILD/$stamp/" web/index.html >"$work/index.html"
 sed 's/<html /<html data-embed /' "$work/index.html" >"$work/embed.html"
@@ -143,9 +145,9 @@ for file in assets/fashion-mnist/*.gz assets/fashion-mnist/LICENSE; do put "$fil
     echo "};"
 } >"$work/sizes.js"
 put "$work/sizes.js" "$stamp/sizes.js"
-# What the page keeps for a visit without a connection: all but the models that are loaded only when chosen.
+# What the page keeps for a visit without a connection: all but the large models that are loaded only when chosen.
 files=$(cd "$dist" && find . -type f ! -name '*.br' ! -name '*.gz' ! -name '*.part' ! -name 'sw.js' | sed 's|^./||' |
-    grep -vE '^(embed|lecture)|-classifier\.planes|^assets/(mnist|cifar10-|two-moons)' | sort)
+    grep -vE '^(embed|lecture)|^assets/(mnist|cifar10-|fashion-classifier)' | sort)
 files=$(printf '%s\n' ./ $files | sed "s/.*/'&'/" | paste -sd, -)
 sed -e "s/'BUILD'/'$stamp'/" -e "s|FILES_OF_BUILD|[$files]|" web/sw.js | sed -E "$bare" >"$work/sw.js"
 put "$work/sw.js" sw.js

@@ -10,11 +10,21 @@
   const NAME = 'jempp-frame';
   const ATTRIBUTES = ['query', 'height', 'theme', 'title', 'capture'];
 
+  /** The red, green, blue and opacity of a colour, from 0 to 255. It may be written as `rgb(…)`, `oklch(…)`, `color(…)`… */
+  function parts(colour) {
+    const pen = Object.assign(document.createElement('canvas'), { width: 1, height: 1 }).getContext('2d');
+    // It stays so if the canvas does not know the colour.
+    pen.fillStyle = 'transparent';
+    pen.fillStyle = colour;
+    pen.fillRect(0, 0, 1, 1);
+    return pen.getImageData(0, 0, 1, 1).data;
+  }
+
   /** Whether what an element stands on is dark. */
   function isDark(element) {
     for (let one = element; one; one = one.parentElement) {
-      const [r, g, b, opacity = 1] = getComputedStyle(one).backgroundColor.match(/[\d.]+/g)?.map(Number) ?? [];
-      if (opacity > 0.5) return 0.299 * r + 0.587 * g + 0.114 * b < 128;
+      const [r, g, b, opacity] = parts(getComputedStyle(one).backgroundColor);
+      if (opacity > 127) return 0.299 * r + 0.587 * g + 0.114 * b < 128;
     }
     return getComputedStyle(document.documentElement).colorScheme.includes('dark') && matchMedia('(prefers-color-scheme: dark)').matches;
   }
@@ -24,6 +34,8 @@
     state = null;
     #frame = null;
     #tasks = null;
+    /** What was asked of a frame that has not told a state yet, and does not listen. */
+    #early = [];
 
     connectedCallback() {
       if (this.#frame) return;
@@ -48,6 +60,7 @@
       addEventListener('message', ({ source, data }) => {
         if (source !== this.#frame.contentWindow || data?.jempp !== 'change') return;
         this.state = data.state;
+        for (const asked of this.#early.splice(0)) this.#ask(...asked);
         this.dispatchEvent(new CustomEvent('change', { detail: data.state }));
       }, { signal });
       matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => this.#ask('theme', this.#theme()), { signal });
@@ -57,6 +70,7 @@
       this.#tasks?.abort();
       this.#frame?.remove();
       this.#frame = null;
+      this.#early = [];
       this.state = null;
     }
 
@@ -71,7 +85,8 @@
     }
 
     #ask(what, value = '') {
-      this.#frame?.contentWindow.postMessage({ jempp: what, value }, base.origin);
+      if (this.state) this.#frame.contentWindow.postMessage({ jempp: what, value }, base.origin);
+      else this.#early.push([what, value]);
     }
   }
   if (!customElements.get(NAME)) customElements.define(NAME, JemppFrame);

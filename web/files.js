@@ -77,8 +77,8 @@ async function collect(fill) {
   take(receive(list.files), undefined);
 }
 
-/** The part of `globalThis.jempp` that concerns files. `hand` sends files to the workers that run. */
-export function filesOf(canvas, hand) {
+/** The part of `globalThis.jempp` that concerns files. `hand` sends files to the workers that run; `refuse`, if any, is called instead. */
+export function filesOf(canvas, hand, refuse) {
   handOver = hand;
   const takes = (event) => [...(event.dataTransfer?.items ?? [])].some((item) => item.kind === 'file');
   // Before the viewer's own listener, which knows no folders.
@@ -87,6 +87,10 @@ export function filesOf(canvas, hand) {
     event.preventDefault();
     event.stopImmediatePropagation();
     canvas.dispatchEvent(new DragEvent('dragleave'));
+    if (refuse) {
+      refuse();
+      return;
+    }
     // The list of a drop is empty once this function returns.
     const items = [...event.dataTransfer.items].filter((item) => item.kind === 'file').map((item) => [item.webkitGetAsEntry?.(), item.getAsFile()]);
     collect(async (list) => {

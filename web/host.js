@@ -50,8 +50,10 @@ function restOutOfSight() {
   }).observe(document.documentElement);
 }
 
+/** What was asked for before the program takes it. */
+const early = [];
 /** Takes what the page around the frame asks for. */
-let take = () => {};
+let take = (...asked) => early.push(asked);
 const ASKED = ['play', 'pause', 'restart', 'show', 'theme'];
 if (isFrame) {
   addEventListener('message', ({ source, data }) => {
@@ -83,11 +85,14 @@ export const host = {
   isFrame,
   onAsked(taker) {
     take = taker;
+    for (const asked of early.splice(0)) take(...asked);
     // In a frame, nothing is drawn.
     if (isFrame) return;
     kept('drawings').then((text) => text && take('drawings', text));
     again().then((text) => text && take('files', text));
   },
+  /** Says that a file cannot be opened here. */
+  refuseFile: () => take('file', ''),
   keepModel(name, bytes) {
     if (bytes.byteLength <= MAX_KEPT) keep('model', { name, bytes: bytes.slice() });
   },

@@ -15,10 +15,8 @@ function whatIsMissing() {
   const missing = [];
   if (typeof WebAssembly !== 'object') missing.push('WebAssembly, which runs the program');
   else if (!WebAssembly.validate(new Uint8Array(SIMD))) missing.push('SIMD in WebAssembly, which makes the arithmetic fast');
-  const gl = document.createElement('canvas').getContext('webgl2');
-  if (!gl) missing.push('WebGL 2, which draws the page');
-  // Browsers limit the number of contexts per page, so release this one.
-  gl?.getExtension('WEBGL_lose_context')?.loseContext();
+  // The viewer draws with the same context: a second one would take time.
+  if (!byId('canvas').getContext('webgl2')) missing.push('WebGL 2, which draws the page');
   return missing;
 }
 
@@ -126,7 +124,9 @@ function createWorker() {
 }
 
 // The downloads begin first, because on a slow machine, the test for WebGL takes longer than they do.
-const response = fetch(new URL('./jempp_bg.wasm', import.meta.url));
+const response = fetch(new URL('./jempp_bg.wasm', import.meta.url)).catch((error) => {
+  throw new Error(`The program could not be loaded: jempp_bg.wasm: ${error.message}`);
+});
 let firstWorker = createWorker();
 const missing = whatIsMissing();
 if (missing.length > 0) {
@@ -146,10 +146,11 @@ if (missing.length > 0) {
   send(firstWorker);
 
   wait();
+  const embed = document.documentElement.hasAttribute('data-embed');
   globalThis.jempp = {
     canvas: 'canvas',
     ...host,
-    embed: document.documentElement.hasAttribute('data-embed'),
+    embed,
     /** Returns a worker that receives the program. The first one has already started to load the model. */
     newWorker() {
       const worker = firstWorker ?? send(createWorker());
@@ -167,7 +168,7 @@ if (missing.length > 0) {
       const keep = () => navigator.serviceWorker?.register(new URL('../sw.js', import.meta.url)).catch(() => {});
       if (!host.isFrame && !navigator.connection?.saveData) setTimeout(keep, 3000);
     },
-    ...filesOf(byId('canvas'), (files) => workers.forEach((worker) => worker.postMessage({ files }))),
+    ...filesOf(byId('canvas'), (files) => workers.forEach((worker) => worker.postMessage({ files })), embed && host.refuseFile),
     /** Ends the page with the message of a panic, which the trap after it does not contain. */
     fail,
   };

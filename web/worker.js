@@ -1,6 +1,13 @@
 // The worker: it fetches the model at once, then runs the same program as the page, which detects where it runs.
 import sizes from './sizes.js';
 
+// Meanwhile, the page compiles the module. Code that awaits the script receives an error.
+const program = import('./jempp.js');
+program.catch(() => {});
+
+/** The longest time without a part of a file, in ms, after which its download ends. */
+const PATIENCE = 30_000;
+
 /**
  * Restores a checkpoint from its planes: all upper bytes of its half floats, then all lower ones, to compress better. If the
  * top byte of the header's length is 1, the axes of class centres are multiples k of 1/256. Each k is stored as its difference d
@@ -38,19 +45,26 @@ function joined(planes) {
   return bytes;
 }
 
-/** Starts the download of a file. Returns a promise of its bytes, and the number of bytes loaded so far. */
+/** Starts the download of a file. Returns a promise of its content, and the number of bytes loaded so far. */
 function download(path) {
   const job = { loaded: 0, onProgress: null };
+  const stop = new AbortController();
+  let timer;
+  const goesOn = () => {
+    clearTimeout(timer);
+    // A worker that was busy for so long first takes what has arrived meanwhile.
+    timer = setTimeout(() => (timer = setTimeout(() => stop.abort(), 1000)), PATIENCE);
+  };
   const read = async () => {
+    goesOn();
     // Scripts and program are in a separate folder, named after the build.
-    const response = await fetch(new URL(`../${path}`, import.meta.url)).catch((error) => {
-      throw new Error(`${path} could not be fetched: ${error.message}`);
-    });
-    if (!response.ok) throw new Error(`${path} could not be fetched: the server answered ${response.status} ${response.statusText}`);
+    const response = await fetch(new URL(`../${path}`, import.meta.url), { signal: stop.signal });
+    if (!response.ok) throw new Error(`the server answered ${response.status} ${response.statusText}`);
     const chunks = [];
     for (const reader = response.body.getReader(); ;) {
       const { done, value } = await reader.read();
       if (done) break;
+      goesOn();
       chunks.push(value);
       job.loaded += value.byteLength;
       job.onProgress?.(job.loaded);
@@ -63,7 +77,13 @@ function download(path) {
     }
     return bytes;
   };
-  job.bytes = read();
+  const failed = (error) => {
+    throw new Error(`${path} could not be fetched: ${stop.signal.aborted ? 'nothing has arrived for half a minute' : error.message}`);
+  };
+  job.bytes = read()
+    .catch(failed)
+    .finally(() => clearTimeout(timer))
+    .then((bytes) => (path.endsWith('.planes') ? joined(bytes) : bytes));
   // Code that awaits the bytes receives the error. If no code does, the error is ignored.
   job.bytes.catch(() => {});
   return job;
@@ -118,8 +138,7 @@ globalThis.jempp = {
       onProgress(bytes);
     };
     onProgress(job.loaded);
-    const bytes = await job.bytes;
-    return path.endsWith('.planes') ? joined(bytes) : bytes;
+    return job.bytes;
   },
   /** Lets the worker process messages, for `ms` milliseconds, or, with 0, only those that are already waiting. */
   pause(ms) {
@@ -156,7 +175,7 @@ onmessage = async ({ data }) => {
   } else if (data.files) {
     // The listener above has them.
   } else if (data.module) {
-    const { default: init } = await import('./jempp.js');
+    const { default: init } = await program;
     await init({ module_or_path: data.module });
   } else {
     jempp.inbox.push(data);

@@ -26,6 +26,8 @@ pub struct Viewer {
     pub lesson: OpenLesson,
     /// The open tab, the device, and messages.
     pub session: Session,
+    /// Whether nothing plays by itself.
+    is_calm: bool,
     /// Whether a model was trained here and not saved since.
     has_unsaved_model: bool,
     /// The commands that the parts have sent for the worker.
@@ -43,6 +45,7 @@ impl Viewer {
             lesson: OpenLesson::new(&view, requests.clone()),
             session: Session::new(&view.view),
             lab: Lab::new(view.lab, requests),
+            is_calm: false,
             has_unsaved_model: false,
             requests: receiver,
         };
@@ -130,9 +133,9 @@ impl Viewer {
             }
             Event::Saved(path) => self.session.notify(format!("Saved {}.", path.display())),
             Event::Refused(reason) => {
-                self.session.complain(reason);
                 self.session.loading = None;
-                self.run.refused(self.session.bundled.first());
+                self.run.refused(&reason, self.session.bundled.first());
+                self.session.complain(reason);
             }
             Event::Failed(reason) => self.failed(&reason),
         }
@@ -157,24 +160,43 @@ impl Viewer {
 
     /// Lets the visible chains run, or pauses them.
     pub fn set_playing(&mut self, plays: bool) {
-        match (self.shows_plane(), plays) {
-            (true, _) if self.lab.record.is_running != plays => self.lab.toggle(),
-            (true, _) => {}
-            (false, true) => self.run.play(),
-            (false, false) => self.run.pause(),
+        if self.lesson.will_set_up() {
+            self.lesson.plays = Some(plays);
+        }
+        if self.shows_plane() {
+            // The worker must know the settings first: without them, it has no chains to run.
+            self.follow_lab();
+            if self.lab.record.is_running != plays {
+                self.lab.toggle();
+            }
+        } else if self.run.model.is_none() {
+            self.run.is_running = plays;
+        } else if !plays {
+            self.run.pause();
+        } else if !self.run.is_playing() {
+            self.run.play();
         }
     }
 
-    /// Restarts the visible chains from their starts.
+    /// Restarts the visible chains from their starts. Without a model, there are none.
     pub fn restart(&mut self) {
         match self.shows_plane() {
             true => self.lab.restart(),
-            false => self.run.restart(),
+            false if self.run.model.is_some() => self.run.restart(),
+            false => {}
         }
+    }
+
+    /// Lets nothing play by itself from now on: no link and no lesson.
+    pub fn be_calm(&mut self) {
+        self.is_calm = true;
+        self.lesson.plays = None;
+        self.play_when_ready(false);
     }
 
     /// Sets whether the visible chains start to run as soon as they are available.
     pub(crate) fn play_when_ready(&mut self, plays: bool) {
+        let plays = plays && !self.is_calm;
         match self.shows_plane() {
             true => self.lab.prepare(plays),
             false => self.run.is_running = plays,
@@ -227,7 +249,8 @@ impl Viewer {
         if self.run.model.is_some()
             && let Some(state) = self.lesson.state_to_set_up()
         {
-            self.set_up(&state);
+            let plays = self.lesson.plays.take().or(self.is_calm.then_some(false));
+            self.set_up_playing(&state, plays);
         }
     }
 
@@ -253,8 +276,16 @@ impl Viewer {
 
     /// Shows the state of a link within a lesson, and keeps the lesson open.
     pub fn set_up(&mut self, link: &str) {
+        self.set_up_playing(link, None);
+    }
+
+    /// Like [`Self::set_up`]; `plays` says whether the chains run, and with `None` the link does.
+    fn set_up_playing(&mut self, link: &str, plays: Option<bool>) {
         match ViewState::from_query(link) {
-            Ok(state) => self.show(state),
+            Ok(mut state) => {
+                state.view.play = plays.unwrap_or(state.view.play);
+                self.show(state);
+            }
             Err(error) => {
                 let text = format!("This step of the lesson cannot be set up: {error}");
                 self.session.complain(text);
@@ -262,12 +293,23 @@ impl Viewer {
         }
     }
 
-    /// Shows a view of the past or of a link, with its lesson.
-    pub fn go_to(&mut self, view: ViewState) {
+    /// Shows a view of the past or of a link, with its lesson. A link that only opens a lesson is set up by the lesson.
+    pub fn go_to(&mut self, mut view: ViewState) {
+        view.view.play &= !self.is_calm;
         let shown = self.view();
-        self.lesson.go_to(view.view.lesson, view.view.lesson_step);
+        let ViewConfig { lesson, lesson_step, play, .. } = view.view;
+        let is_bare = OpenLesson::is_bare(&view);
+        match is_bare {
+            true => {
+                self.lesson.open(lesson, lesson_step);
+                self.lesson.plays = play.then_some(true);
+            }
+            false => self.lesson.go_to(lesson, lesson_step),
+        }
         self.lesson.follow(Some(shown));
-        self.show(view);
+        if !is_bare {
+            self.show(view);
+        }
     }
 
     /// Whether something that a person made would be lost with the window.
@@ -306,7 +348,7 @@ impl Viewer {
         self.lesson.ask_again();
         self.run.ask(Command::Retry);
         self.training.own.look_again();
-        self.run.open(self.run.settings.model.clone());
+        self.run.open_again();
     }
 }
 

@@ -53,6 +53,11 @@ pub(super) fn is_calm() -> bool {
     IS_CALM.with(|is_calm| *is_calm)
 }
 
+/// Whether the page is in a frame of another page.
+pub(super) fn is_frame() -> bool {
+    IS_FRAME.with(|is_frame| *is_frame)
+}
+
 /// The most memory for the record of a run, in MiB.
 pub(super) fn history_mib() -> usize {
     HISTORY_MIB.with(|mib| *mib as usize)
@@ -221,7 +226,12 @@ impl Host {
             ctx.request_repaint();
         });
         on_asked(&take.into_js_value());
-        let store = Store { drawings: String::new(), files: String::new(), last: Instant::now() };
+        let store = Store {
+            drawings: String::new(),
+            files: String::new(),
+            last: Instant::now(),
+            was_open: false,
+        };
         Self { asked, reported: (String::new(), Instant::now()), store }
     }
 
@@ -234,6 +244,9 @@ impl Host {
                 "pause" => viewer.set_playing(false),
                 "restart" => viewer.restart(),
                 "theme" => set_theme(ctx, &value),
+                "file" => viewer.session.complain(
+                    "Files cannot be opened here. Open the full page with the link Open in jempp.",
+                ),
                 "show" => {
                     let (view, ignored) = ViewState::from_link(&value);
                     viewer.go_to(view);
@@ -257,8 +270,8 @@ impl Host {
 
     /// Tells what has changed since the last report.
     pub(super) fn report(&mut self, app: &App, ctx: &egui::Context) {
-        self.store.follow(app.viewer());
-        if !IS_FRAME.with(|is_frame| *is_frame) {
+        self.store.follow(app.viewer(), ctx);
+        if !is_frame() {
             return;
         }
         let viewer = app.viewer();
@@ -299,12 +312,21 @@ struct Store {
     /// The names and places of a person's files as they are kept.
     files: String,
     last: Instant,
+    /// Whether the tab Train was open in the last frame.
+    was_open: bool,
 }
 
 impl Store {
-    /// Keeps the drawings and the files when they have changed.
-    fn follow(&mut self, viewer: &Viewer) {
-        if viewer.session.tab != Tab::Train || self.last.elapsed() < STORE_INTERVAL {
+    /// Keeps the drawings and the files when they have changed, and when the tab Train is left.
+    fn follow(&mut self, viewer: &Viewer, ctx: &egui::Context) {
+        let is_open = viewer.session.tab == Tab::Train;
+        let was_open = std::mem::replace(&mut self.was_open, is_open);
+        if !is_open && !was_open {
+            return;
+        }
+        let waited = self.last.elapsed();
+        if is_open && waited < STORE_INTERVAL {
+            ctx.request_repaint_after(STORE_INTERVAL - waited);
             return;
         }
         self.last = Instant::now();

@@ -119,6 +119,14 @@ impl Query {
     }
 }
 
+/// The state that the page shows: that of its link, or its own defaults if the link says nothing.
+fn or_default(view: ViewState) -> ViewState {
+    match view == ViewState::default() {
+        true => ViewState::from_link(DEFAULT_QUERY).0,
+        false => view,
+    }
+}
+
 async fn view(window: Window, query: Query) -> Result<(), JsValue> {
     let canvas = window.document().and_then(|document| document.get_element_by_id("canvas"));
     let canvas: HtmlCanvasElement =
@@ -248,6 +256,8 @@ struct Page {
     window: Window,
     /// The view in the address, and the time when it was written.
     address: (ViewState, Instant),
+    /// Whether a link or the browser's buttons have just led here. What is written first then replaces the entry of the history.
+    is_arriving: bool,
     fixed_query: String,
     holds: Holds,
     doors: Doors,
@@ -262,11 +272,11 @@ impl Page {
         limit_history(host::history_mib());
         let (command_sender, commands) = channel();
         let (event_sender, events) = channel();
-        let wanted = if query.view.is_empty() { DEFAULT_QUERY } else { &query.view };
-        let (view, problem) = ViewState::from_link(wanted);
-        // The address does not describe the view if its query is missing or not used as a whole.
-        let is_told = !query.view.is_empty() && problem.is_none();
-        let told = if is_told { view.clone() } else { ViewState::default() };
+        let (told, problem) = ViewState::from_link(&query.view);
+        let is_plain = told == ViewState::default();
+        let view = or_default(told.clone());
+        // The address does not describe the view if its query is not used as a whole.
+        let told = if problem.is_none() { told } else { ViewState::default() };
         let fixed_query = query.fixed();
         let link = Link { commands: command_sender, events };
         let mut app = match IS_EMBEDDED.with(|is_embedded| *is_embedded) {
@@ -274,7 +284,7 @@ impl Page {
             _ => App::new(link, view),
         };
         app.listen(ctx);
-        if query.view.is_empty() {
+        if is_plain {
             app.welcome();
         }
         let location = window.location();
@@ -284,10 +294,24 @@ impl Page {
             location.pathname().unwrap_or_default()
         ));
         let viewer = app.viewer_mut();
+        if host::is_calm() {
+            viewer.be_calm();
+        }
         // The chains start when the model is loaded, unless the lab's chains are shown.
-        viewer.run.is_running = !viewer.shows_plane() && !host::is_calm();
+        if !viewer.shows_plane() {
+            viewer.play_when_ready(true);
+        }
         if let Some(problem) = problem {
             viewer.session.complain(problem);
+        }
+        let kept = host::kept_model();
+        if let Some(Command::Attach { name, .. }) = &kept {
+            viewer.run.note_bytes_of(name);
+        }
+        let helper = PageWorker::new(query.device, event_sender, ctx.clone(), kept);
+        // The worker need not wait for the first frame.
+        for command in viewer.take_commands() {
+            helper.send(command);
         }
         let visited = host::listen_to_history(&window, ctx.clone());
         if let Some(theme) = &query.theme {
@@ -296,9 +320,10 @@ impl Page {
         Self {
             app,
             commands,
-            helper: PageWorker::new(query.device, event_sender, ctx.clone(), host::kept_model()),
+            helper,
             window,
             address: (told, Instant::now()),
+            is_arriving: true,
             fixed_query,
             holds,
             doors: Doors::default(),
@@ -309,17 +334,23 @@ impl Page {
         }
     }
 
-    /// Writes the state of the viewer to the address, so that reloading the page or sharing the address restores it.
+    /// Writes the state of the viewer to the address, so that reloading the page or sharing the address restores it. A person
+    /// who goes elsewhere can go back, except in a frame, where the browser's buttons belong to the page around it.
     fn follow_address(&mut self, ctx: &egui::Context) {
         let viewer = self.app.viewer();
+        if viewer.run.model.is_none() || !viewer.lesson.is_set_up() {
+            return;
+        }
         let view = viewer.view();
-        if view == self.address.0 || viewer.run.model.is_none() {
+        let is_arriving = std::mem::take(&mut self.is_arriving);
+        if view == self.address.0 {
             return;
         }
         let place = |view: &ViewState| (view.view.tab, view.view.lesson, view.view.lesson_step);
-        let is_elsewhere = place(&view) != place(&self.address.0);
+        let is_elsewhere =
+            !is_arriving && !host::is_frame() && place(&view) != place(&self.address.0);
         let waited = self.address.1.elapsed();
-        if waited < ADDRESS_INTERVAL && !is_elsewhere {
+        if waited < ADDRESS_INTERVAL && !is_elsewhere && !is_arriving {
             ctx.request_repaint_after(ADDRESS_INTERVAL - waited);
             return;
         }
@@ -341,9 +372,9 @@ impl Page {
             return;
         }
         let query = Query::of(&self.window).view;
-        let (view, _) = ViewState::from_link(if query.is_empty() { DEFAULT_QUERY } else { &query });
-        self.app.viewer_mut().go_to(view);
+        self.app.viewer_mut().go_to(or_default(ViewState::from_link(&query).0));
         self.address = (self.app.viewer().view(), Instant::now());
+        self.is_arriving = true;
     }
 
     /// The state that scripts on the page can query.
@@ -363,6 +394,7 @@ impl Page {
             "last_step": run.last_step(),
             "energies": energies,
             "failure": session.failure,
+            "why_not": run.why_not,
             "notices": session.notices.iter().map(|notice| &notice.text).collect::<Vec<_>>(),
             "query": viewer.view().to_query(),
             "steps_per_sec": run.steps_per_sec,

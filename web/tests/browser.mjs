@@ -43,13 +43,14 @@ after(async () => {
 
 /**
  * Opens a new page for test `t`. `path` is a query or a whole path; options: the `kind` of browser, routes, viewport…
- * Requests that match `stalls` get no answer, and with `quick`, timers of seconds run twenty times as fast.
+ * A route without an answer fails. Requests that match `stalls` get no answer, and with `quick`, timers of seconds run twenty
+ * times as fast, also in workers.
  */
 export async function open(t, path = '', { kind = 'webgpu', routes = {}, stalls = null, quick = false, ...options } = {}) {
   const origin = await address();
   const context = await (await browser(kind)).newContext({ viewport: { width: 1280, height: 800 }, ...options });
   t.after(() => context.close());
-  for (const [pattern, answer] of Object.entries(routes)) await context.route(pattern, (route) => route.fulfill(answer));
+  for (const [pattern, answer] of Object.entries(routes)) await context.route(pattern, (route) => (answer ? route.fulfill(answer) : route.abort()));
   if (stalls) await context.route(stalls, () => {});
   const page = await context.newPage();
   const [errors, requests] = [[], []];
@@ -58,11 +59,16 @@ export async function open(t, path = '', { kind = 'webgpu', routes = {}, stalls 
   // The service worker takes what the browser has already loaded.
   context.on('request', (request) => request.serviceWorker() || requests.push(request.url()));
   if (quick) {
-    await page.addInitScript(() => {
+    const hurry = () => {
       for (const name of ['setTimeout', 'setInterval']) {
         const slow = globalThis[name].bind(globalThis);
         globalThis[name] = (call, ms, ...rest) => slow(call, ms >= 1000 ? ms / 20 : ms, ...rest);
       }
+    };
+    await page.addInitScript(hurry);
+    await context.route('**/worker.js*', async (route) => {
+      const body = await (await route.fetch()).text();
+      await route.fulfill({ contentType: 'text/javascript', body: `(${hurry})();${body}` });
     });
   }
   await page.addInitScript(() => {

@@ -110,6 +110,81 @@ test('back and forward go through tabs and steps of a lesson', async (t) => {
   assert.ok((await page.evaluate(() => history.length)) >= length);
 });
 
+test('a link to a lesson is one entry of the history, and so is each step', async (t) => {
+  const { page, until } = await open(t, '?lesson=2&fbclid=abc', KIND);
+  const length = await page.evaluate(() => history.length);
+  await until('the lab', (s) => s.lab.has_surface);
+  await page.waitForFunction(() => location.search.includes('tab=lab') && !location.search.includes('fbclid'));
+  await sleep(1500);
+  assert.equal(await page.evaluate(() => history.length), length, 'nobody went anywhere');
+  // The button Next. The first step has 400 chains, and the second one 2000.
+  const isNext = (s) => /lesson_step=2/.test(s.query) && /num_chains=2000/.test(s.query);
+  for (let y = 60; y < 110; y += 10) {
+    await page.mouse.click(1215, y);
+    if (await until('the next step', isNext, 2).catch(() => null)) break;
+  }
+  await page.waitForFunction(() => location.search.includes('lesson_step=2') && location.search.includes('lab.num_chains=2000'));
+  assert.equal(await page.evaluate(() => history.length), length + 1);
+  await page.goBack();
+  await until('the first step', (s) => s.lesson && !/lesson_step/.test(s.query) && /num_chains=400/.test(s.query));
+  await sleep(1500);
+  await page.goForward();
+  await until('the second step', isNext);
+});
+
+test('a frame leaves the history to its host', async (t) => {
+  const { page, until } = await host(t, 'embed.html?lesson=2');
+  const length = await page.evaluate(() => history.length);
+  await until('the lab', (s) => s.lab.has_surface && /tab=lab/.test(s.query));
+  await sleep(1500);
+  assert.equal(await page.evaluate(() => history.length), length);
+});
+
+test('a link that lets a lesson play opens the lesson, and so does a link that is shown later', async (t) => {
+  const { page, until } = await open(t, '?lesson=3&play=true', KIND);
+  await until('the lab that plays', (s) => s.lesson && /tab=lab/.test(s.query) && /target=gaussian/.test(s.query) && s.lab.step > 0);
+  await page.evaluate(() => {
+    history.pushState(null, '', '?lesson=1&play=true');
+    dispatchEvent(new PopStateEvent('popstate'));
+  });
+  // By itself, nothing moves in this step.
+  await until('another lesson that plays', (s) => /lesson=1/.test(s.query) && /target=model/.test(s.query) && s.lab.step > 0);
+});
+
+test('a link that only others changed opens the page as it is without a link', async (t) => {
+  const { until } = await open(t, '?fbclid=abc&utm_source=x', KIND);
+  const state = await until('chains', (s) => s.energies.length > 0);
+  const query = new URLSearchParams(state.query);
+  assert.deepEqual([Number(query.get('per_class')), Number(query.get('max_steps_per_sec'))], [4, 10]);
+});
+
+test('what is asked of a frame before it is ready is done', async (t) => {
+  const body = `<!doctype html><body><script src="embed.js"></script><jempp-frame id="runs" height="300" query="lesson=1"></jempp-frame>
+    <jempp-frame id="rests" height="300" query="lesson=3"></jempp-frame><jempp-frame id="shows" height="300" query="per_class=1"></jempp-frame>
+    <script>runs.play(); rests.pause(); shows.show('tab=lab&lab.num_chains=60'); shows.play();</script>`;
+  const options = { ...KIND, viewport: { width: 600, height: 1200 }, routes: { '**/host.html': { contentType: 'text/html', body } } };
+  const { page } = await open(t, 'host.html', options);
+  const until = (isSo) => page.waitForFunction(isSo, null, { timeout: 120_000 });
+  const state = (id) => page.evaluate((id) => document.getElementById(id).state, id);
+  await until(() => document.getElementById('runs').state?.step > 0);
+  await until(() => document.getElementById('shows').state?.step > 0);
+  assert.match((await state('shows')).query, /tab=lab.*num_chains=60/);
+  await until(() => /tab=lab/.test(document.getElementById('rests').state?.query));
+  await sleep(1500);
+  const before = await state('rests');
+  await sleep(1000);
+  const { is_running: isRunning, step } = await state('rests');
+  assert.deepEqual([isRunning, step], [false, before.step]);
+});
+
+test('a file that is dropped on a frame is told where it can be opened', async (t) => {
+  const { page, until } = await open(t, 'embed.html?per_class=1', KIND);
+  await until('chains', (s) => s.energies.length > 0);
+  await drop(page, 'mine.safetensors');
+  const told = await until('a message', (s) => s.notices.length > 0, 20);
+  assert.match(told.notices.join(), /cannot be opened here/);
+});
+
 test('what the canvas shows is there in words', async (t) => {
   const { page, until } = await open(t, '?lesson=1', KIND);
   await until('the lesson', (s) => s.lesson);
@@ -141,6 +216,19 @@ test('less motion means that nothing starts by itself', async (t) => {
   assert.equal(state.is_running, false);
   assert.equal((await until('a state', () => true)).last_step, 0);
 });
+
+for (const query of ['?tab=lab&play=true', '?lesson=3', '?lesson=3&play=true']) {
+  test(`less motion holds for the lab: ${query}`, async (t) => {
+    const { page, until } = await open(t, query, { ...KIND, reducedMotion: 'reduce' });
+    await until('the lab', (s) => s.lab.has_surface);
+    await sleep(1000);
+    const { lab } = await until('a state', () => true);
+    assert.deepEqual([lab.is_running, lab.step], [false, 0]);
+    // A person still can.
+    await page.keyboard.press('Space');
+    await until('chains that run', (s) => s.lab.step > 0, 30);
+  });
+}
 
 for (const file of ['main.js', 'sizes.js', 'host.js', 'jempp.js', 'worker.js', 'jempp_bg.wasm']) {
   test(`a missing ${file} is named, and can be tried again`, async (t) => {
@@ -246,7 +334,8 @@ test('chains rest while their frame is out of sight', async (t) => {
 });
 
 test('a frame has the colours of its page', async (t) => {
-  for (const [colour, theme] of [['#101010', 'dark'], ['#fafafa', 'light']]) {
+  const colours = { '#101010': 'dark', '#fafafa': 'light', 'oklch(0.98 0 0)': 'light', 'oklch(0.2 0 0)': 'dark', 'color(srgb 1 1 1)': 'light' };
+  for (const [colour, theme] of Object.entries(colours)) {
     const body = `<!doctype html><body style="background: ${colour}"><script src="embed.js" data-query="per_class=1"></script>`;
     const { page, close } = await open(t, 'host.html', { ...KIND, routes: { '**/host.html': { contentType: 'text/html', body } } });
     assert.match(await page.locator('iframe').getAttribute('src'), new RegExp(`theme=${theme}`));
@@ -268,6 +357,9 @@ test('a reload finds the own model and the drawings again', async (t) => {
   const other = await open(t, new URL(page.url()).search, KIND);
   const told = await other.until('a message', (s) => s.notices.length > 0 && s.model === 'fashion');
   assert.match(told.notices.join(), /digits/);
+  // Another file of that name is another model.
+  await drop(page, 'digits.safetensors', '../../assets/two-moons.safetensors');
+  await until('a second name', (s) => /digits \(2\)/.test(s.model) && s.energies.length > 0);
 });
 
 test('the browser asks before a training run is lost', async (t) => {
@@ -295,9 +387,12 @@ test('after a first visit the page needs no connection', async (t) => {
   await page.reload();
   await until('chains without a connection', (s) => s.last_step >= 1 && s.energies.length > 0);
   // A model that was never loaded is named, with the reason.
-  await page.goto(page.url().replace(/\?.*/, '?model=two-moons'));
+  await page.goto(page.url().replace(/\?.*/, '?model=mnist'));
   const told = await until('a message', (s) => s.failure || s.notices.length > 0);
-  assert.match(`${told.failure} ${told.notices}`, /two-moons/);
+  assert.match(`${told.failure} ${told.notices}`, /mnist/);
+  // The lessons have all that they need.
+  await page.goto(page.url().replace(/\?.*/, '?lesson=1&lesson_step=2'));
+  await until('the first lesson', (s) => s.lesson && /two-moons-classifier/.test(s.query) && s.lab.step > 0);
 });
 
 test('a file of two gigabytes is refused before it is read', async (t) => {

@@ -165,3 +165,19 @@ test('a reload finds the own files again', async (t) => {
   assert.deepEqual(found(again), found(first));
   assert.match(again.notices.join(), /Your last files are back/);
 });
+
+test('files are kept although their tab is left at once', async (t) => {
+  const { page, origin, until } = await open(t, '?tab=train&per_class=1', { kind: 'no webgpu' });
+  await until('a model', (s) => s.model);
+  await drop(page, [['set.zip', zip([...numbered(8, 1, (n) => `cats/${n}.png`), ...numbered(9, 2, (n) => `dogs/${n}.png`)])]]);
+  const first = await until('classes', (s) => found(s).length === 2);
+  await page.evaluate(() => {
+    history.pushState(null, '', '?per_class=1');
+    dispatchEvent(new PopStateEvent('popstate'));
+  });
+  await until('the chains', (s) => !/tab=train/.test(s.query));
+  await page.waitForTimeout(500);
+  await page.goto(`${origin}?tab=train&per_class=1`);
+  const again = await until('the same classes', (s) => found(s).length === 2);
+  assert.deepEqual(found(again), found(first));
+});

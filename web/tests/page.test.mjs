@@ -69,6 +69,32 @@ test('a program that does not come is told, with a way to try again', async (t) 
   assert.equal(await page.locator('#canvas').isVisible(), false);
 });
 
+test('a program that the connection does not let through is named', async (t) => {
+  const { page } = await open(t, '', { routes: { '**/jempp_bg.wasm': null } });
+  const text = page.locator('#failure');
+  await text.waitFor({ state: 'visible' });
+  assert.match(await text.innerText(), /jempp_bg\.wasm/);
+});
+
+test('the reason why the first model does not come stays, and it can be tried again', async (t) => {
+  const path = '**/assets/fashion.planes';
+  const options = { kind: 'no webgpu', viewport: { width: 480, height: 360 }, quick: true };
+  for (const [why, cause] of [[/404/, { routes: { [path]: { status: 404, body: '' } } }], [/half a minute/, { stalls: path }]]) {
+    const { page, until, close } = await open(t, 'embed.html?per_class=1', { ...options, ...cause });
+    const state = await until('the reason', (s) => s.why_not, 60);
+    assert.match(state.why_not, /fashion\.planes/);
+    assert.match(state.why_not, why);
+    await page.context().unroute(path);
+    // The button is below the text.
+    for (let y = 60; y < 200 && (await until('a state', () => true)).why_not; y += 8) {
+      await page.mouse.click(240, y);
+      await page.waitForTimeout(100);
+    }
+    await until('chains after all', (s) => s.model === 'fashion' && s.last_step >= 1);
+    await close();
+  }
+});
+
 test('a model that does not come is told in the viewer', async (t) => {
   const { until } = await open(t, '?model=mnist', { routes: { '**/assets/mnist.planes': { status: 404, body: '' } } });
   const state = await until('a message', (s) => s.failure || s.notices.length > 0);

@@ -37,15 +37,16 @@ pub struct OpenLesson {
     was_open: bool,
     /// Whether the user asked for what was shown before.
     is_going_back: bool,
+    /// Whether the chains of the open step run once it is set up, if a link or a person asked for that before.
+    pub(in crate::app) plays: Option<bool>,
     requests: Requests,
 }
 
 impl OpenLesson {
     /// Opens the lesson of a link. If the link names only a lesson, the lesson sets up its own state.
     pub(in crate::app) fn new(view: &ViewState, requests: Requests) -> Self {
-        let ViewConfig { lesson, lesson_step, model, .. } = view.view.clone();
-        let mut bare = ViewState::default();
-        bare.view = ViewConfig { lesson, lesson_step, model, ..bare.view };
+        let ViewConfig { lesson, lesson_step, play, .. } = view.view;
+        let is_bare = Self::is_bare(view);
         Self {
             number: lesson,
             step: lesson_step,
@@ -56,12 +57,21 @@ impl OpenLesson {
             text: None,
             asked: 0,
             // The link has its own state beside the lesson, so the lesson must not replace it.
-            set_up: if *view == bare { (0, 0) } else { (lesson, lesson_step) },
+            set_up: if is_bare { (0, 0) } else { (lesson, lesson_step) },
             before: None,
             was_open: lesson > 0,
             is_going_back: false,
+            plays: (is_bare && play).then_some(true),
             requests,
         }
+    }
+
+    /// Whether a link only opens a lesson, and perhaps lets its chains run, so that the lesson sets up its own state.
+    pub(in crate::app) fn is_bare(view: &ViewState) -> bool {
+        let ViewConfig { lesson, lesson_step, model, play, .. } = view.view.clone();
+        let mut bare = ViewState::default();
+        bare.view = ViewConfig { lesson, lesson_step, model, play, ..bare.view };
+        lesson > 0 && *view == bare
     }
 
     /// Opens a lesson at a step and sets up the state of that step. 0 closes the lesson.
@@ -70,6 +80,7 @@ impl OpenLesson {
         self.step = step;
         self.has_ended = false;
         self.set_up = (0, 0);
+        self.plays = None;
         self.ask_again();
         if self.folder.is_some() {
             // The user may be editing the text, so it is read again.
@@ -175,10 +186,19 @@ impl OpenLesson {
         Some(self.text()?.title.as_str())
     }
 
+    /// Whether the open step is not set up yet.
+    pub(in crate::app) fn will_set_up(&self) -> bool {
+        self.number > 0 && self.set_up != (self.number, self.step)
+    }
+
+    /// Whether the text of the open step is there and its state is set up, or no lesson is open.
+    pub fn is_set_up(&self) -> bool {
+        self.number == 0 || self.text().is_some() && !self.will_set_up()
+    }
+
     /// The query of the link that the open step sets up. Returned once each time the step is opened.
     pub(in crate::app) fn state_to_set_up(&mut self) -> Option<String> {
-        let is_due = self.text().is_some() && self.set_up != (self.number, self.step);
-        if !is_due {
+        if self.text().is_none() || !self.will_set_up() {
             return None;
         }
         self.set_up = (self.number, self.step);

@@ -12,10 +12,11 @@ use crate::{
 
 /// The number of classes that are shown by default if a model has many.
 const MAX_DEFAULT_CLASSES: usize = 10;
-/// The steps of a run of the model whose chains sample: they change slowly, and go on changing.
+/// The steps of a run of a model whose chains sample: they change slowly, and go on changing.
 const SAMPLER_STEPS: usize = 2000;
-/// The maximum length of a class name, in characters.
+/// The maximum length of a class name, in characters, and of the reason why no model is open.
 const MAX_NAME: usize = 32;
+const MAX_REASON: usize = 400;
 
 impl RunState {
     /// Loads another model by its name or path.
@@ -26,7 +27,14 @@ impl RunState {
     /// Loads the bundled model whose chains sample, and plays.
     pub(in crate::app) fn open_sampler(&mut self) {
         self.run_until(self.end_of_play());
+        self.is_sampler_asked = true;
         self.open(bundled::SAMPLER);
+    }
+
+    /// Loads the chosen model once more, which could not be loaded before.
+    pub(in crate::app) fn open_again(&mut self) {
+        self.why_not = None;
+        self.open(self.settings.model.clone());
     }
 
     /// Loads a model from the bytes of a checkpoint.
@@ -36,9 +44,14 @@ impl RunState {
         let numbered = (2..).map(|number| format!("{stem} ({number}).{ending}"));
         let mut names = std::iter::once(name.to_string()).chain(numbered);
         let Some(name) = names.find(|name| !self.attached.contains(name)) else { return };
-        self.attached.push(name.clone());
+        self.note_bytes_of(&name);
         self.ask(Command::Attach { name: name.clone(), bytes });
         self.open(name);
+    }
+
+    /// Notes that the worker has a checkpoint of this name as bytes.
+    pub(crate) fn note_bytes_of(&mut self, name: &str) {
+        self.attached.push(name.to_string());
     }
 
     /// Discards everything that belongs to the open model, before another one is loaded.
@@ -90,6 +103,8 @@ impl RunState {
         for name in &mut model.class_names {
             *name = words::shown(name, MAX_NAME);
         }
+        self.why_not = None;
+        let is_sampler_asked = std::mem::take(&mut self.is_sampler_asked);
         let is_other = self.model.as_ref().is_some_and(|old| old.name != model.name);
         let is_returning = self.is_returning_to(&model.name);
         let num_classes = model.class_names.len();
@@ -105,7 +120,8 @@ impl RunState {
         if is_other && !is_returning {
             self.settings.classes.clear();
             self.start_image = None;
-            if model.name == bundled::SAMPLER {
+            let sampler = &model.sampler;
+            if is_sampler_asked && sampler.noise_std > 0.0 && sampler.denoise_step > 0.0 {
                 self.settings.num_steps = self.settings.num_steps.max(SAMPLER_STEPS);
             }
         }
@@ -163,8 +179,9 @@ impl RunState {
     }
 
     /// Handles a refused request. If nothing is shown yet, shows a bundled model or the model's default rule.
-    pub(in crate::app) fn refused(&mut self, bundled: Option<&String>) {
+    pub(in crate::app) fn refused(&mut self, reason: &str, bundled: Option<&String>) {
         self.stay();
+        self.is_sampler_asked = false;
         match (&self.model, bundled) {
             (None, Some(name)) if self.settings.model != *name => {
                 self.settings.model.clone_from(name);
@@ -172,6 +189,7 @@ impl RunState {
                 self.lanes.clear();
                 self.open(name);
             }
+            (None, _) => self.why_not = Some(words::shown(reason, MAX_REASON)),
             (Some(model), _) if self.record.is_none() && self.lanes != [model.lane()] => {
                 self.lanes = vec![model.lane()];
                 self.restart();
