@@ -94,6 +94,8 @@ pub struct ComputeDevice {
     #[doc(hidden)]
     pub ranks: Ranks,
     adapter: Option<AdapterSummary>,
+    /// The place of the adapter on the bus of its computer; empty if it is not known.
+    slot: String,
     queue: Option<wgpu::Queue>,
 }
 
@@ -115,6 +117,7 @@ impl ComputeDevice {
             description: description.into(),
             ranks: Ranks::alone(),
             adapter: None,
+            slot: String::new(),
             queue: None,
         }
     }
@@ -132,6 +135,11 @@ impl ComputeDevice {
     /// The graphics adapter; `None` for the CPU back end.
     pub fn adapter(&self) -> Option<&AdapterSummary> {
         self.adapter.as_ref()
+    }
+
+    /// The place of the adapter on the bus of its computer, as in `0000:01:00.0`; empty if it is not known.
+    pub(crate) fn slot(&self) -> &str {
+        &self.slot
     }
 
     /// Waits until the device has computed `result`. Errors are ignored here, because any later read reports them too.
@@ -288,6 +296,23 @@ pub(crate) fn check_name(wanted: &str) -> Result<(), DeviceError> {
     choose(wanted, &pollster::block_on(list())).map(drop)
 }
 
+/// The names of the devices that programs on this computer take in turn: the indices of the adapters that are as good for
+/// `wanted`, or `wanted` itself if there are not several.
+///
+/// # Errors
+/// There is no such adapter.
+#[cfg(not(target_arch = "wasm32"))]
+pub(crate) fn names_in_turn(wanted: &str) -> Result<Vec<String>, DeviceError> {
+    // Drivers are not asked for what every computer has.
+    let summaries = if wanted == "cpu" { Vec::new() } else { pollster::block_on(list()) };
+    Ok(match choose(wanted, &summaries)? {
+        Choice::Adapters(equal) if equal.len() > 1 => {
+            equal.iter().map(|adapter| adapter.index.to_string()).collect()
+        }
+        Choice::Adapters(_) | Choice::Cpu(_) => vec![wanted.to_string()],
+    })
+}
+
 /// What a name stands for.
 enum Choice<'a> {
     /// The CPU back end, with its description.
@@ -352,8 +377,9 @@ pub(crate) async fn open_nth(wanted: &str, nth: usize) -> Result<ComputeDevice, 
     let (device, queue) = open_adapter(&adapters[chosen.index])
         .await
         .map_err(|reason| DeviceError::Open { name: chosen.name.clone(), reason })?;
+    let slot = adapters[chosen.index].get_info().device_pci_bus_id;
     let (ranks, adapter, queue) = (Ranks::alone(), Some(chosen.clone()), Some(queue));
-    Ok(ComputeDevice { device, description, ranks, adapter, queue })
+    Ok(ComputeDevice { device, description, ranks, adapter, slot, queue })
 }
 
 /// What tells an adapter and its driver from all others, also on other computers.

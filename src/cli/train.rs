@@ -108,6 +108,24 @@ impl TrainArgs {
         }
     }
 
+    /// Checks that all ranks begin in the same way: in each, they exchange other things.
+    ///
+    /// # Errors
+    /// A rank does not begin as rank 0.
+    fn check_alike(&self, ranks: &Ranks) -> anyhow::Result<()> {
+        let own = match (&self.resume, self.is_auto()) {
+            (Some(_), _) => "resumes a run",
+            (None, true) => "starts a new run with the recipe that fits its data",
+            (None, false) => "starts a new run",
+        };
+        ranks.check_same(own, |first, own| {
+            (first != own).then(|| {
+                format!("it {own}, and rank 0 {first}: start all ranks with the same options")
+            })
+        })?;
+        Ok(())
+    }
+
     fn sets(&self, wanted: &str) -> bool {
         settings::keys(&self.assignments).any(|key| key == wanted)
     }
@@ -163,6 +181,25 @@ impl TrainArgs {
         settings::apply(config, &options, &self.assignments)
     }
 
+    /// The keys that are given and that all ranks must be given, in words.
+    fn given_keys(&self, file: Option<&(String, String)>) -> String {
+        let options = [
+            (self.seed.is_some(), "seed"),
+            (self.epochs.is_some(), "training.epochs"),
+            (self.dataset.is_some(), "data.dataset"),
+        ];
+        let options = options.into_iter().filter(|(is_given, _)| *is_given).map(|(_, key)| key);
+        let mut keys = file.map(|(_, text)| used::keys_of_file(text)).unwrap_or_default();
+        keys.extend(options.chain(settings::keys(&self.assignments)).map(str::to_string));
+        keys.retain(|key| !Ranks::may_differ(key));
+        keys.sort();
+        keys.dedup();
+        match keys.is_empty() {
+            true => "no keys".into(),
+            false => keys.join(", "),
+        }
+    }
+
     /// Checks that a run with this configuration uses every key of the command line and of the configuration file.
     fn check_used(
         &self,
@@ -181,10 +218,10 @@ impl TrainArgs {
 /// Starts or resumes a training run.
 pub(super) fn run(args: TrainArgs) -> anyhow::Result<()> {
     let ranks = ranks::join()?;
-    let result = match &args.resume {
+    let result = args.check_alike(&ranks).and_then(|()| match &args.resume {
         Some(path) => resume(&args, path, &ranks),
         None => start(&args, &ranks),
-    };
+    });
     let is_complete = ranks::leave(&ranks, result)?;
     if is_complete {
         signals::work_is_done();
@@ -241,16 +278,24 @@ fn start_auto(
     ranks: &Ranks,
 ) -> anyhow::Result<bool> {
     let reading = || {
-        let mut reading = given(RunConfig::default())?;
+        let wanted = given(RunConfig::default())?;
+        let mut reading = wanted.clone();
         // The recipe chooses a batch that the data can fill, unless a batch is given.
         reading.data.batch_size = 1;
         reading.validate()?;
         if !ranks.follows() {
             RunFolder::check_new(out, reading.data.own_path())?;
         }
-        Ok(reading)
+        Ok((wanted, reading))
     };
-    let reading = ranks.agree::<_, anyhow::Error>(reading())?;
+    let (wanted, reading) = ranks.agree::<_, anyhow::Error>(reading())?;
+    // The recipe takes those of rank 0.
+    ranks.check_same_settings(&wanted)?;
+    ranks.check_same(&args.given_keys(file), |first, own| {
+        (first != own).then(|| {
+            format!("it is given {own}, and rank 0 {first}: give all ranks the same settings")
+        })
+    })?;
     let device = ranks::open(args.tune, &args.device, Tuning::On, ranks)?;
     let read = during("reading the data", || data::load(&reading.data, reading.seed));
     let splits = ranks.agree(read.map_err(anyhow::Error::from))?;
@@ -272,7 +317,9 @@ fn start_auto(
         Ok::<_, anyhow::Error>(config.to_toml().into_bytes())
     })?;
     let config = RunConfig::default().with_toml(&String::from_utf8_lossy(&chosen));
-    let config = ranks.agree(config.map_err(anyhow::Error::from))?;
+    let mut config = ranks.agree(config.map_err(anyhow::Error::from))?;
+    // Each computer has its own memory.
+    config.training.max_memory_mib = reading.training.max_memory_mib;
     follow(out, &device, &rows, &args.watch, |stop, on_event| {
         training::train_on(splits, config, out, &device, stop, on_event)
     })

@@ -149,7 +149,22 @@ impl Demand {
     /// # Errors
     /// The demand exceeds the bound, or a buffer is too large.
     pub fn check(&self, config: &RunConfig) -> Result<(), TooMuchMemory> {
-        let (total, bound) = (self.total(), bound(config.training.max_memory_mib));
+        self.check_among(config, 1)
+    }
+
+    /// As [`Demand::check`], as one of `num_ranks` on this computer: on the CPU back end they share its memory, so that by
+    /// default each has its part of it.
+    ///
+    /// # Errors
+    /// As [`Demand::check`].
+    pub(crate) fn check_among(
+        &self,
+        config: &RunConfig,
+        num_ranks: usize,
+    ) -> Result<(), TooMuchMemory> {
+        let num_sharing = if self.max_binding.is_none() { num_ranks } else { 1 };
+        let bound = bound_among(config.training.max_memory_mib, num_sharing);
+        let total = self.total();
         let parts = self.parts.iter().chain(&self.passes);
         if total > bound
             && let Some(Part { what, remedy, .. }) = parts.clone().max_by_key(|part| part.bytes())
@@ -191,11 +206,22 @@ impl fmt::Display for Demand {
 
 /// The bound in bytes for a value of `training.max_memory_mib`; 0 means the memory of this machine.
 pub fn bound(max_memory_mib: usize) -> u64 {
+    bound_among(max_memory_mib, 1)
+}
+
+/// As [`bound`], for one of `num_sharing` programs that share the memory of this machine.
+fn bound_among(max_memory_mib: usize, num_sharing: usize) -> u64 {
     let mib = match max_memory_mib {
-        0 => of_machine_mib().unwrap_or(DEFAULT_MIB).min(DEFAULT_MIB),
+        0 => default_mib(of_machine_mib(), num_sharing),
         mib => mib as u64,
     };
     mib << 20
+}
+
+/// The default bound in MiB, for one of `num_sharing` programs on a machine with this memory.
+fn default_mib(of_machine: Option<u64>, num_sharing: usize) -> u64 {
+    let share = of_machine.unwrap_or(DEFAULT_MIB) / num_sharing.max(1) as u64;
+    share.min(DEFAULT_MIB)
 }
 
 /// The memory that this process may use, in MiB, if the system reports it.
@@ -227,6 +253,28 @@ mod tests {
         let part = Part::of("chains", "chains".into(), product([usize::MAX, usize::MAX]), [2, 1]);
         let demand = Demand { parts: vec![part.clone(), part], ..Demand::default() };
         assert!(demand.check(&RunConfig::default()).is_err());
+    }
+
+    #[test]
+    fn programs_that_share_a_machine_each_have_a_part_of_its_memory() {
+        assert_eq!(default_mib(Some(8000), 1), 8000);
+        assert_eq!(default_mib(Some(8000), 4), 2000);
+        // A large machine has enough for all of them.
+        assert_eq!(default_mib(Some(1 << 20), 4), DEFAULT_MIB);
+        assert_eq!(default_mib(None, 2), DEFAULT_MIB / 2);
+        let half = Part::of("chains", "chains".into(), bound(0) / 2, [1, 0]);
+        let on_cpu = Demand { parts: vec![half], ..Demand::default() };
+        let on_gpu = Demand { max_binding: Some(1 << 30), ..on_cpu.clone() };
+        let mut config = RunConfig::default();
+        for (demand, num_ranks, is_enough) in
+            [(&on_cpu, 1, true), (&on_cpu, 1 << 20, false), (&on_gpu, 1 << 20, true)]
+        {
+            let checked = demand.check_among(&config, num_ranks);
+            assert_eq!(checked.is_ok(), is_enough, "{num_ranks} ranks");
+        }
+        // What a person allows holds for each.
+        config.training.max_memory_mib = (bound(0) >> 20) as usize;
+        on_cpu.check_among(&config, 1 << 20).unwrap();
     }
 
     #[test]

@@ -36,6 +36,14 @@ pub enum RankError {
         /// Its error.
         message: String,
     },
+    /// The weights of a rank are no longer those of rank 0, so neither are to be saved.
+    #[error("{place}: {message}")]
+    Differ {
+        /// The rank, with the name of its computer.
+        place: String,
+        /// What differs, and why that may be.
+        message: String,
+    },
     /// Rank 0 ended the run with an error, which it prints itself.
     #[error("rank 0 ended the run")]
     Ended,
@@ -63,6 +71,17 @@ pub(crate) struct Position {
     pub(crate) size: usize,
     pub(crate) local_rank: usize,
     pub(crate) local_size: usize,
+}
+
+/// The device of a rank, as the other ranks learn of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct RankDevice {
+    /// The device in words.
+    pub(crate) name: String,
+    /// What else decides how it rounds: the driver of an adapter, or the instructions of a processor.
+    pub(crate) details: String,
+    /// The place of an adapter in its computer; empty if it is not known.
+    pub(crate) slot: String,
 }
 
 /// This rank of a training run, and its link to the others. Clones are the same rank.
@@ -93,6 +112,8 @@ struct Group {
     link: Box<dyn Link>,
     /// The name of every rank, after the first exchange.
     places: OnceLock<Vec<String>>,
+    /// The device of every rank, after these were compared.
+    devices: OnceLock<Vec<RankDevice>>,
     /// Whether the ranks have devices that round differently.
     is_mixed: AtomicBool,
     /// Whether some rank was asked to stop.
@@ -128,6 +149,7 @@ impl Ranks {
             position,
             link,
             places: OnceLock::new(),
+            devices: OnceLock::new(),
             is_mixed: AtomicBool::new(false),
             is_stopping: AtomicBool::new(false),
             is_over: AtomicBool::new(false),

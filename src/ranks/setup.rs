@@ -4,7 +4,11 @@
 use std::collections::HashSet;
 use std::sync::atomic::Ordering;
 
-use super::{RankError, Ranks};
+use super::{RankDevice, RankError, Ranks};
+use crate::config::{Difference, RunConfig};
+
+/// The settings that each rank may have for itself: where its files are, and how much memory its computer has.
+const OF_EACH_RANK: [&str; 2] = ["data.dir", "training.max_memory_mib"];
 
 impl Ranks {
     /// The first exchange: checks that all ranks run the same version of the program, and learns their computers.
@@ -39,15 +43,64 @@ impl Ranks {
         })
     }
 
-    /// Learns whether the ranks have different devices, whose results differ in their last digits.
+    /// Learns the devices of all ranks, and whether they differ, so that their results differ in the last digits.
     ///
     /// # Errors
     /// A rank has left.
-    pub(crate) fn compare_devices(&self, own: &str) -> Result<(), RankError> {
+    pub(crate) fn compare_devices(&self, own: &RankDevice) -> Result<(), RankError> {
         let Some(group) = &self.0 else { return Ok(()) };
-        let all = self.exchange(own)?;
-        group.is_mixed.store(all.iter().any(|other| *other != all[0]), Ordering::Relaxed);
+        let own = [&own.name, &own.details, &own.slot].map(|text| text.replace('\n', " "));
+        let all = self.exchange(&own.join("\n"))?;
+        let device = |text: &String| {
+            let mut parts = text.split('\n').map(str::to_string);
+            let mut next = || parts.next().unwrap_or_default();
+            RankDevice { name: next(), details: next(), slot: next() }
+        };
+        let all: Vec<RankDevice> = all.iter().map(device).collect();
+        let kind = |device: &RankDevice| (device.name.clone(), device.details.clone());
+        let is_mixed = all.iter().any(|other| kind(other) != kind(&all[0]));
+        group.is_mixed.store(is_mixed, Ordering::Relaxed);
+        // They are compared once.
+        let _ = group.devices.set(all);
         Ok(())
+    }
+
+    /// The devices of all ranks; none before they were compared, or for the only rank.
+    pub(crate) fn devices(&self) -> &[RankDevice] {
+        match self.0.as_ref().and_then(|group| group.devices.get()) {
+            Some(devices) => devices,
+            None => &[],
+        }
+    }
+
+    /// Whether each rank may have a value of its own for a key.
+    pub(crate) fn may_differ(key: &str) -> bool {
+        OF_EACH_RANK.contains(&key)
+    }
+
+    /// Checks that all ranks have the settings of rank 0, except for those that each may have for itself.
+    ///
+    /// # Errors
+    /// What the first rank that has others has, and rank 0.
+    pub(crate) fn check_same_settings(&self, config: &RunConfig) -> Result<(), RankError> {
+        self.check_same(&config.to_toml(), |first, own| {
+            let parsed = [first, own].map(|toml| RunConfig::default().with_toml(toml));
+            let [Ok(first), Ok(own)] = parsed else {
+                return (first != own)
+                    .then(|| "its settings cannot be read by this version".into());
+            };
+            let differences = own.differences(&first);
+            let is_common = |difference: &&Difference| !Self::may_differ(&difference.key);
+            let differences: Vec<String> = differences
+                .iter()
+                .filter(is_common)
+                .map(|Difference { key, here, there }| {
+                    format!("{key} = {here} here, and {there} on rank 0")
+                })
+                .collect();
+            (!differences.is_empty())
+                .then(|| format!("{}: give all ranks the same settings", differences.join("; ")))
+        })
     }
 
     /// Checks that `own` of every rank fits that of rank 0; `difference` says what does not: (first, own) to words.
@@ -158,10 +211,48 @@ mod tests {
     #[test]
     fn rows_are_shared_evenly_and_devices_compared() {
         let rows = on_each(4, |ranks| {
-            let device = if ranks.rank() == 3 { "cpu" } else { "gpu" };
-            ranks.compare_devices(device).unwrap();
+            let name = if ranks.rank() == 3 { "cpu" } else { "gpu" };
+            let device = RankDevice { name: name.into(), ..RankDevice::default() };
+            ranks.compare_devices(&device).unwrap();
             (ranks.rows(12), ranks.is_mixed())
         });
         assert_eq!(rows, [(0..3, true), (3..6, true), (6..9, true), (9..12, true)]);
+    }
+
+    #[test]
+    fn devices_differ_by_their_drivers_and_not_by_their_places() {
+        let is_mixed = |details: [&str; 2], slots: [&str; 2]| {
+            let found = on_each(2, |ranks| {
+                let [details, slot] = [details, slots].map(|of| of[ranks.rank()].to_string());
+                let device = RankDevice { name: "gpu".into(), details, slot };
+                ranks.compare_devices(&device).unwrap();
+                (ranks.devices()[1].slot.clone(), ranks.is_mixed())
+            });
+            assert_eq!(found[0], found[1]);
+            assert_eq!(found[0].0, slots[1]);
+            found[0].1
+        };
+        assert!(!is_mixed(["driver 1", "driver 1"], ["a", ""]));
+        assert!(is_mixed(["driver 1", "driver 2"], ["a", "a"]));
+    }
+
+    #[test]
+    fn each_rank_has_its_own_folder_and_memory_and_all_other_settings_are_the_same() {
+        let check = |assignment: &str| {
+            on_each(2, |ranks| {
+                let mut config = RunConfig::default();
+                if ranks.rank() == 1 {
+                    config = config.with_assignment(assignment).unwrap();
+                }
+                ranks.check_same_settings(&config).map_err(|error| error.to_string())
+            })
+        };
+        assert_eq!(check("training.max_memory_mib=1000"), [Ok(()), Ok(())]);
+        assert_eq!(check("data.dir=\"elsewhere\""), [Ok(()), Ok(())]);
+        let said = check("sampler.num_steps=7");
+        assert_eq!(said[0], said[1]);
+        let said = said[0].clone().unwrap_err();
+        assert!(said.starts_with("rank 1: sampler.num_steps = 7 here, and "), "{said}");
+        assert!(said.ends_with(" on rank 0: give all ranks the same settings"), "{said}");
     }
 }

@@ -9,13 +9,28 @@ pub fn group(size: usize) -> Vec<Ranks> {
     if size == 1 {
         return vec![Ranks::alone()];
     }
+    let linked = |(position, seat): (Position, Seat)| Ranks::linked(position, Box::new(seat));
+    seats(size).map(linked).collect()
+}
+
+/// As [`group`], but the last rank adds up wrongly, as with broken memory.
+#[cfg(test)]
+pub(crate) fn group_with_wrong_sums(size: usize) -> Vec<Ranks> {
+    let linked = |(position, seat): (Position, Seat)| match position.rank + 1 == size {
+        true => Ranks::linked(position, Box::new(WrongSums(seat))),
+        false => Ranks::linked(position, Box::new(seat)),
+    };
+    seats(size).map(linked).collect()
+}
+
+/// The seats of `size` threads that meet, each with its position.
+fn seats(size: usize) -> impl Iterator<Item = (Position, Seat)> {
     let state = State { slots: vec![None; size], ..State::default() };
     let meeting = Arc::new(Meeting { state: Mutex::new(state), changed: Condvar::new() });
-    let link = |rank| {
+    (0..size).map(move |rank| {
         let position = Position { rank, size, local_rank: rank, local_size: size };
-        Ranks::linked(position, Box::new(Seat { rank, meeting: meeting.clone() }))
-    };
-    (0..size).map(link).collect()
+        (position, Seat { rank, meeting: meeting.clone() })
+    })
 }
 
 /// The place where the threads exchange values: each leaves its own, and the last one hands out all.
@@ -99,6 +114,35 @@ impl Link for Seat {
     fn abort(&self) {
         self.lock().is_someone_gone = true;
         self.meeting.changed.notify_all();
+    }
+}
+
+/// A rank whose sums are wrong.
+#[cfg(test)]
+#[derive(Debug)]
+struct WrongSums(Seat);
+
+#[cfg(test)]
+impl Link for WrongSums {
+    fn gather(&self, bytes: &[u8]) -> Result<Vec<Vec<u8>>, RankError> {
+        self.0.gather(bytes)
+    }
+
+    fn broadcast(&self, bytes: Vec<u8>) -> Result<Vec<u8>, RankError> {
+        self.0.broadcast(bytes)
+    }
+
+    fn sum(&self, values: &mut [f32]) -> Result<(), RankError> {
+        self.0.sum(values)?;
+        // The last value is no part of the sum: it counts errors.
+        if let [first, .., _] = values {
+            *first += 1.0;
+        }
+        Ok(())
+    }
+
+    fn abort(&self) {
+        self.0.abort();
     }
 }
 

@@ -35,7 +35,7 @@ use crate::{
     ranks::{Order, RankError, Ranks},
 };
 
-/// The hash of the weights is compared after every so many steps, and before every evaluation.
+/// The hash of the weights is compared after every so many steps, and at the end of every epoch.
 const STEPS_PER_HASH: u64 = 100;
 
 impl Trainer {
@@ -277,13 +277,19 @@ impl Trainer {
         let mut hash = crc32fast::Hasher::new();
         named.iter().for_each(|(_, tensor)| hash.update(bytemuck::cast_slice(&tensor.values)));
         let step = self.counters.step;
-        self.ranks.check_same(&format!("{:08x}", hash.finalize()), |first, own| {
+        let compared = self.ranks.check_same(&format!("{:08x}", hash.finalize()), |first, own| {
             (first != own).then(|| {
                 format!(
                     "after step {step} its weights differ from those of rank 0 (hash {own} and {first}): a device or its memory \
-                     is at fault, or the computers have different processors. The last checkpoint is whole"
+                     is at fault, or the computers have different processors. These weights are not saved; the last \
+                     checkpoint stays as it is"
                 )
             })
+        });
+        // Nobody knows which of them are right.
+        compared.map_err(|error| match error {
+            RankError::Failed { place, message } => RankError::Differ { place, message },
+            other => other,
         })?;
         Ok(())
     }

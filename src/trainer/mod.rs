@@ -96,6 +96,19 @@ pub enum TrainerError {
         /// The nearest sizes that would do.
         fitting: String,
     },
+    /// The batch of a resumed run cannot be shared evenly, and it stays as it is.
+    #[error(
+        "data.batch_size = {batch} is the batch of all ranks together and stays as it is in a resumed run, and {ranks} ranks \
+         cannot share it evenly: start {fitting} ranks"
+    )]
+    UnevenResumed {
+        /// The size of the batch.
+        batch: usize,
+        /// The number of ranks.
+        ranks: usize,
+        /// The nearest numbers of ranks that would do.
+        fitting: String,
+    },
     /// The ranks of the run cannot continue together.
     #[error(transparent)]
     Ranks(#[from] RankError),
@@ -139,12 +152,13 @@ pub struct Trainer {
 }
 
 /// Rejects a configuration that is not valid for training, or needs too much memory, before any large allocation. Returns
-/// the estimate of the memory.
+/// the estimate of the memory. `uneven` is the error for a batch that the ranks cannot share.
 fn check(
     config: &RunConfig,
     train: &Dataset,
     device: &Device,
     ranks: &Ranks,
+    uneven: fn(usize, usize) -> TrainerError,
 ) -> Result<Demand, TrainerError> {
     config.validate()?;
     train.check()?;
@@ -162,7 +176,7 @@ fn check(
     let mut of_rank = config.clone();
     of_rank.data.batch_size = batch_size / ranks.size();
     let demand = Demand::of_training(&of_rank, train.shape, num_classes, train.len(), device)?;
-    demand.check(&of_rank)?;
+    demand.check_among(&of_rank, ranks.position().local_size)?;
     Ok(demand)
 }
 
@@ -173,6 +187,14 @@ fn uneven(batch: usize, ranks: usize) -> TrainerError {
         below => format!("{below} or {}", below + ranks),
     };
     TrainerError::Uneven { batch, ranks, fitting }
+}
+
+fn uneven_resumed(batch: usize, ranks: usize) -> TrainerError {
+    let divides = |count: &usize| batch.is_multiple_of(*count);
+    let nearest = [(1..ranks).rev().find(divides), (ranks..=batch).find(divides)];
+    let fitting: Vec<String> =
+        nearest.into_iter().flatten().map(|count| count.to_string()).collect();
+    TrainerError::UnevenResumed { batch, ranks, fitting: fitting.join(" or ") }
 }
 
 /// One sampler for each step of a chain, with the steps that a curriculum has added.
@@ -220,7 +242,7 @@ impl Trainer {
         ranks: &Ranks,
         on_class: &mut dyn FnMut(usize, usize) -> ControlFlow<()>,
     ) -> Result<(Self, Option<Cut>), TrainerError> {
-        let demand = check(&config, &train, device, ranks)?;
+        let demand = check(&config, &train, device, ranks, uneven)?;
         let (class_centers, cut) =
             ClassCentersData::estimate_with(&train, &config.class_centers, on_class)?;
         let counters =
@@ -258,7 +280,7 @@ impl Trainer {
             return Err(CheckpointError::Packed.into());
         }
         checkpoint.check_data(&train)?;
-        let demand = check(&checkpoint.config, &train, device, ranks)?;
+        let demand = check(&checkpoint.config, &train, device, ranks, uneven_resumed)?;
         let Checkpoint {
             config,
             counters,
@@ -443,5 +465,29 @@ impl Trainer {
             replay_buffer: HostTensor { shape, values },
             class_centers: self.class_centers.clone(),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{data, ranks::threads};
+
+    #[test]
+    fn ranks_of_a_computer_share_its_memory() {
+        /// So many that the part of each is small on any machine.
+        const NUM_RANKS: usize = 2000;
+        let mut config = RunConfig::preset("fashion-quick").unwrap();
+        // About 0.9 GiB in each process.
+        config.replay_buffer.replay_buffer_size = 50_000;
+        let train = data::load(&config.data, config.seed).unwrap().train;
+        let checked = |ranks: &Ranks| {
+            let mut config = config.clone();
+            config.data.batch_size = ranks.size();
+            check(&config, &train, &device::cpu(), ranks, uneven)
+        };
+        checked(&Ranks::alone()).unwrap();
+        let refused = checked(&threads::group(NUM_RANKS)[0]);
+        assert!(matches!(refused, Err(TrainerError::Memory(TooMuchMemory::Total { .. }))));
     }
 }

@@ -8,7 +8,7 @@ use web_time::Instant;
 use super::{RunDescription, Training, TrainingError, TrainingEvent};
 use crate::{
     checkpoint::Checkpoint,
-    config::{ConfigError, Difference, RunConfig},
+    config::{ConfigError, RunConfig},
     data::{self, DataError, Dataset, Splits},
     device::ComputeDevice,
     files,
@@ -252,23 +252,7 @@ pub(super) fn check_same_start(
     if ranks.is_alone() {
         return Ok(());
     }
-    ranks.check_same(&config.to_toml(), |first, own| {
-        let parsed = [first, own].map(|toml| RunConfig::default().with_toml(toml));
-        let [Ok(first), Ok(own)] = parsed else {
-            return (first != own).then(|| "its settings cannot be read by this version".into());
-        };
-        let differences = own.differences(&first);
-        // Each computer may have the files in another place.
-        let differences = differences.iter().filter(|difference| difference.key != "data.dir");
-        let differences: Vec<String> = differences
-            .map(|difference| {
-                let Difference { key, here, there } = difference;
-                format!("{key} = {here} here, and {there} on rank 0")
-            })
-            .collect();
-        (!differences.is_empty())
-            .then(|| format!("{}: give all ranks the same settings", differences.join("; ")))
-    })?;
+    ranks.check_same_settings(config)?;
     ranks.check_same(&fingerprint(&splits.train), |first, own| {
         (first != own)
             .then(|| format!("its training set is another one: {own} here, and {first} on rank 0"))

@@ -126,8 +126,26 @@ pub enum TrainingError {
 
 impl TrainingError {
     /// Whether only something beside the run failed: its metrics could not be written, or another rank failed. The run
-    /// itself is whole then, and may be saved.
+    /// itself is whole then, and may be saved. Not so if the ranks have different weights.
     pub(crate) fn leaves_run_whole(&self) -> bool {
-        matches!(self, Self::RunFolder(_) | Self::Step(StepError::Ranks(_)))
+        match self {
+            Self::RunFolder(_) => true,
+            Self::Step(StepError::Ranks(error)) => !matches!(error, RankError::Differ { .. }),
+            _ => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_is_whole_after_the_failure_of_a_rank_but_not_if_weights_differ() {
+        let leaves = |error| TrainingError::from(StepError::Ranks(error)).leaves_run_whole();
+        let (place, message) = ("rank 1".to_string(), "no memory".to_string());
+        assert!(leaves(RankError::Gone));
+        assert!(leaves(RankError::Failed { place: place.clone(), message: message.clone() }));
+        assert!(!leaves(RankError::Differ { place, message }));
     }
 }

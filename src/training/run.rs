@@ -115,3 +115,40 @@ async fn run_to_end(
     }
     Ok(is_complete)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{checkpoint::Checkpoint, ranks::threads};
+
+    #[test]
+    fn weights_that_differ_between_ranks_are_not_saved() {
+        let changes = [
+            "data.num_points=320",
+            "data.batch_size=60",
+            "replay_buffer.replay_buffer_size=128",
+            "training.checkpoint_every_secs=10000",
+        ];
+        let config = RunConfig::preset("toy-two-moons").unwrap();
+        let config = changes.iter().try_fold(config, |config, set| config.with_assignment(set));
+        let (config, dir) = (config.unwrap(), tempfile::tempdir().unwrap());
+        let out = dir.path().join("run");
+        let said: Vec<String> = std::thread::scope(|scope| {
+            let (config, out) = (&config, &out);
+            let start = |ranks| {
+                scope.spawn(move || {
+                    let mut device = ComputeDevice::cpu("CPU back end");
+                    device.ranks = ranks;
+                    let ended = train(config.clone(), out, &device, &|| false, &mut |_| {});
+                    ended.unwrap_err().to_string()
+                })
+            };
+            let started: Vec<_> =
+                threads::group_with_wrong_sums(2).into_iter().map(start).collect();
+            started.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        assert!(said[0].starts_with("rank 1: after step 5 its weights differ"), "{said:?}");
+        assert_eq!(said[0], said[1]);
+        assert_eq!(Checkpoint::load(&out).unwrap().counters.step, 0, "it stays as it was");
+    }
+}

@@ -8,7 +8,7 @@ use jempp::{
     config::RunConfig,
     device,
     model::weights_of,
-    ranks::{Ranks, threads},
+    ranks::{RankError, Ranks, threads},
     trainer::{StepError, StepReport, Trainer, TrainerError},
 };
 use pollster::block_on;
@@ -320,6 +320,25 @@ fn a_batch_that_ranks_cannot_share_is_refused() {
 }
 
 #[test]
+fn a_resumed_batch_that_ranks_cannot_share_is_refused_with_numbers_of_ranks_that_can() {
+    let new = Trainer::new(smooth(&[]), tiny_dataset(32), &device::cpu()).unwrap();
+    let state = block_on(new.checkpoint()).unwrap();
+    let said = on_ranks(3, |ranks| {
+        let data = tiny_dataset(32);
+        let made = Trainer::resume_among(state.clone(), data, &device::cpu(), &ranks);
+        let Err(error @ TrainerError::UnevenResumed { .. }) = made else {
+            panic!("8 images are not shared by 3")
+        };
+        error.to_string()
+    });
+    assert_eq!(
+        said[0],
+        "data.batch_size = 8 is the batch of all ranks together and stays as it is in a resumed run, and 3 ranks cannot share \
+         it evenly: start 2 or 4 ranks"
+    );
+}
+
+#[test]
 fn ranks_with_different_weights_part() {
     let said = on_ranks(2, |ranks| {
         let seed = format!("seed={}", ranks.rank());
@@ -331,12 +350,15 @@ fn ranks_with_different_weights_part() {
         );
         let mut trainer = made.unwrap();
         match ranks.follows() {
-            true => block_on(trainer.follow(&|| false)).unwrap_err().to_string(),
+            true => block_on(trainer.follow(&|| false)).unwrap_err(),
             // One step is an epoch, after which the weights are compared.
-            false => block_on(trainer.step()).unwrap_err().to_string(),
+            false => block_on(trainer.step()).unwrap_err(),
         }
     });
-    assert!(said[0].starts_with("rank 1: after step 1 its weights differ"), "{said:?}");
+    // Such a run is not saved, as `training::run` tests.
+    assert!(matches!(said[0], StepError::Ranks(RankError::Differ { .. })), "{said:?}");
+    let words = said[0].to_string();
+    assert!(words.starts_with("rank 1: after step 1 its weights differ"), "{words}");
     assert_eq!(said[0], said[1]);
 }
 

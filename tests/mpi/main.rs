@@ -182,6 +182,26 @@ fn a_signal_of_a_queue_saves_on_all_ranks_and_any_number_of_ranks_resumes() {
     }
 }
 
+/// Ctrl-C reaches `mpirun` alone here. It sends SIGTERM after the time of its parameter, and SIGKILL after that time again.
+#[test]
+fn an_interrupt_saves_if_mpirun_gives_time_for_it() {
+    if !has_mpirun() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let run = dir.path().join("run");
+    let program = env!("CARGO_BIN_EXE_jempp");
+    let words = format!("--mca odls_base_sigkill_timeout 5 -n 2 {program} {RUN} {LONG} --out run");
+    let running = Started::new(&mut mpirun(dir.path(), &words));
+    wait_for_steps(&run, 3);
+    running.signal(libc::SIGINT);
+    let stopped = running.wait();
+    assert!(!stopped.status.success(), "{stopped:?}");
+    let saved = checkpoint(dir.path(), "run").counters.step;
+    assert!(saved >= 3, "{stopped:?}");
+    assert_eq!(saved, logged_steps(&run), "{stopped:?}");
+}
+
 #[test]
 fn a_signal_to_one_rank_stops_all() {
     if !has_mpirun() {
@@ -248,6 +268,17 @@ fn ranks_with_other_settings_or_without_a_device_are_refused_with_one_line() {
         fails(&mut mpirun(dir, &both)),
         "error: rank 1: sampler.num_steps = 6 here, and 20 on rank 0: give all ranks the same settings"
     );
+    let ways =
+        format!("-n 1 {program} {RUN} --out run : -n 1 {program} train --device cpu --resume run");
+    assert_eq!(
+        fails(&mut mpirun(dir, &ways)),
+        "error: rank 1: it resumes a run, and rank 0 starts a new run: start all ranks with the same options"
+    );
+    let points: String = (0..40).map(|nth| format!("{},{},{}\n", nth, nth % 7, nth % 2)).collect();
+    fs::write(dir.join("points.csv"), format!("x,y,class\n{points}")).unwrap();
+    let auto = format!("-n 1 {program} train --device cpu --data points.csv --out run");
+    let said = fails(&mut mpirun(dir, &format!("{auto} : {auto} --set sampler.num_steps=6")));
+    assert!(said.starts_with("error: rank 1: sampler.num_steps = 6 here, and "), "{said}");
     let no_device = format!("{RUN} --out run --device cpu,nosuch").replacen("--device cpu ", "", 1);
     let said = fails(&mut on_ranks(dir, 2, &no_device));
     assert!(said.starts_with("error: rank 1: no such adapter: `nosuch`"), "{said}");

@@ -101,6 +101,19 @@ fn mala_other_starts_and_a_judge_are_the_same_in_parts() {
 }
 
 #[test]
+fn chains_without_the_noise_of_their_data_are_the_same_in_parts() {
+    let dir = with_model();
+    let more = ["--set", "sampler.denoise_step=0.5", "--judge", "run"];
+    both(dir.path(), &[&SAMPLE[..], &more].concat(), 3);
+    assert_same_files(dir.path(), &TABLES);
+    // The step does something.
+    let with = bytes(dir.path(), "whole", "grid.png");
+    let plain = [&SAMPLE[..], &["--judge", "run", "--out", "plain"]].concat();
+    succeeds(dir.path(), &plain);
+    assert_ne!(bytes(dir.path(), "plain", "grid.png"), with);
+}
+
+#[test]
 fn pictures_in_parts_are_those_of_the_whole() {
     let dir = tempfile::tempdir().unwrap();
     let sample = ["sample", "--device", "cpu", "--per-class", "2", "--steps", "3"];
@@ -187,11 +200,64 @@ fn an_evaluation_in_parts_is_that_of_the_whole() {
 }
 
 #[test]
+fn samples_that_are_judged_without_noise_are_the_same_in_parts() {
+    let dir = tempfile::tempdir().unwrap();
+    let settings = ["eval.num_samples=50", "eval.sample_steps=4", "sampler.denoise_step=0.5"];
+    let sets = settings.into_iter().flat_map(|setting| ["--set", setting]);
+    let command = ["eval", "samples", "--device", "cpu", "--seed", "5"];
+    let command: Vec<&str> = command.into_iter().chain(sets).collect();
+    both(dir.path(), &command, 3);
+    assert_same_results(dir.path());
+    assert!(results(dir.path(), "merged").samples.is_some());
+}
+
+#[test]
 fn a_model_of_points_is_evaluated_in_more_parts_than_it_has_attacks() {
     let dir = with_model();
     let command = eval(8, &["--checkpoint", "run"]);
     both(dir.path(), &command, 9);
     assert_same_results(dir.path());
+}
+
+#[test]
+fn a_part_that_was_ended_is_made_again_by_the_same_command() {
+    let dir = with_model();
+    let part = [&SAMPLE[..], &["--shard", "1/2", "--out", "part1"]].concat();
+    succeeds(dir.path(), &part);
+    let record = dir.path().join("part1/made-by.json");
+    let traces = bytes(dir.path(), "part1", "traces.csv");
+    // What is done is not done again.
+    let done = fs::read_to_string(&record).unwrap();
+    let said = succeeds(dir.path(), &part);
+    assert!(said.contains("This part was made before") && said.contains("Part 1/2: part1"));
+    assert_eq!(fs::read_to_string(&record).unwrap(), done);
+    // As a process that was killed leaves it.
+    let mut killed: Value = serde_json::from_str(&done).unwrap();
+    killed["finished"] = false.into();
+    killed["part"].as_object_mut().unwrap().remove("checksums").unwrap();
+    fs::write(&record, serde_json::to_string_pretty(&killed).unwrap()).unwrap();
+    fs::remove_file(dir.path().join("part1/part.bin")).unwrap();
+    fs::write(dir.path().join("part1/traces.csv"), &traces[..100]).unwrap();
+    // Other settings, another part, or the whole job do not replace it.
+    let other = part.iter().map(|word| if *word == "40" { "41" } else { *word });
+    let other_shard = part.iter().map(|word| if *word == "1/2" { "2/2" } else { *word });
+    let whole = [&SAMPLE[..], &["--out", "part1"]].concat();
+    for other in [other.collect::<Vec<_>>(), other_shard.collect(), whole] {
+        let error = fails(dir.path(), &other);
+        assert!(error.contains("nothing is replaced unasked"), "{error}");
+    }
+    // Neither does the same command while the part is being made.
+    let held = fs::File::options().read(true).write(true).open(&record).unwrap();
+    held.lock().unwrap();
+    assert!(fails(dir.path(), &part).contains("another jempp writes into part1 now"));
+    drop(held);
+    assert_eq!(bytes(dir.path(), "part1", "traces.csv").len(), 100);
+    fs::write(dir.path().join("part1/notes.txt"), "mine").unwrap();
+    succeeds(dir.path(), &part);
+    assert_eq!(bytes(dir.path(), "part1", "traces.csv"), traces);
+    assert_eq!(bytes(dir.path(), "part1", "notes.txt"), b"mine");
+    let again: Value = serde_json::from_slice(&fs::read(&record).unwrap()).unwrap();
+    assert_eq!(again["finished"], true);
 }
 
 #[test]

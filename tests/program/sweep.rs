@@ -61,6 +61,24 @@ fn a_task_of_a_queue_does_its_own_run() {
 }
 
 #[test]
+fn runs_at_once_take_devices_of_a_list_in_turn() {
+    let dir = folder(MOONS);
+    let sweep = |device, jobs| ["sweep", "rates.toml", "--device", device, "--jobs", jobs];
+    let said = fails(dir.path(), &sweep("cpu,cpu", "1"));
+    assert!(said.contains("names 2 devices, and 1 run is done at once: give --jobs 2"), "{said}");
+    let said = fails(dir.path(), &sweep("cpu,nosuch", "2"));
+    assert!(said.contains("no such adapter: `nosuch`"), "{said}");
+    assert!(!dir.path().join("sweeps").exists());
+    let said = succeeds(dir.path(), &sweep("cpu, cpu", "2"));
+    assert!(said.contains("4 of 4 runs are done"), "{said}");
+    for run in ["learning_rate-0.001-seed-0", "learning_rate-0.0001-seed-0"] {
+        let log = dir.path().join("sweeps/rates").join(format!("{run}.log"));
+        let log = fs::read_to_string(log).unwrap();
+        assert!(log.contains("CPU back end"), "{log}");
+    }
+}
+
+#[test]
 fn a_run_that_fails_is_listed_and_the_others_go_on() {
     let dir = folder(
         "preset = \"toy-two-moons\"\n[set]\ntraining.epochs = 1\n[[run]]\nname = \"bad\"\ndata.dataset = \"mnist\"\n\

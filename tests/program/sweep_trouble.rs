@@ -166,6 +166,25 @@ fn a_run_that_cannot_start_has_failed_and_the_others_go_on() {
 }
 
 #[test]
+fn a_damaged_record_of_another_run_does_not_stop_a_task() {
+    let dir = folder(&two(1, 1));
+    let sweep = dir.path().join("sweeps/rates");
+    fs::create_dir_all(&sweep).unwrap();
+    fs::write(sweep.join("b-seed-0.json"), "{").unwrap();
+    let task = |number| [&SWEEP[..], &["--task", number]].concat();
+    for more in [task("1"), SWEEP.to_vec()] {
+        let said = fails(dir.path(), &more);
+        assert!(said.contains("cannot read sweeps/rates/b-seed-0.json"), "{said}");
+        assert!(!sweep.join("a-seed-0").exists());
+    }
+    let said = succeeds(dir.path(), &task("0"));
+    assert!(said.contains("1 of 2 runs is done"), "{said}");
+    assert!(said.contains("1 is not known: the same command without --task says why"), "{said}");
+    assert!(!said.contains("left to other tasks"), "{said}");
+    assert_eq!(fs::read_to_string(sweep.join("b-seed-0.json")).unwrap(), "{");
+}
+
+#[test]
 fn an_error_of_the_sweep_leaves_no_run_alone() {
     let dir = folder(&two(10_000, 60));
     let child = begun(dir.path(), &["--jobs", "2"]);

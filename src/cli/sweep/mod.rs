@@ -47,7 +47,8 @@ pub(super) struct SweepArgs {
     /// Print the runs and where each stands, and start none.
     #[arg(long, conflicts_with_all = ["task", "retry", "jobs", "device"])]
     list: bool,
-    /// Compute device of every run: auto, gpu, cpu, or an adapter's index or name.
+    /// Compute device of every run: auto, gpu, cpu, or an adapter's index or name. With --jobs, a name may stand for several
+    /// adapters, which the runs take in turn; or a list names one for each of the runs at once, as in 0,1.
     #[arg(long, default_value = "auto")]
     device: String,
 }
@@ -61,13 +62,14 @@ enum Standing {
     Failed(String),
     /// Another jempp, which is named, trains it now.
     Elsewhere(String),
+    /// Its record cannot be read or is of other settings, and a task of another run need not know.
+    Unknown,
 }
 
 /// A sweep and its folder.
 struct Sweep {
     plan: Plan,
     out: PathBuf,
-    device: String,
 }
 
 /// Does what a sweep's file asks for.
@@ -76,8 +78,8 @@ pub(super) fn run(args: &SweepArgs) -> anyhow::Result<()> {
     let plan = Plan::read(&args.file)?;
     let stem = args.file.file_stem().unwrap_or_default();
     let out = args.out.clone().unwrap_or_else(|| Path::new("sweeps").join(stem));
-    let sweep = Sweep { plan, out, device: args.device.clone() };
-    let standings = sweep.standings()?;
+    let sweep = Sweep { plan, out };
+    let standings = sweep.standings(args.task)?;
     sweep.check_folder()?;
     if args.list {
         for (index, (run, standing)) in sweep.plan.runs.iter().zip(&standings).enumerate() {
@@ -87,13 +89,14 @@ pub(super) fn run(args: &SweepArgs) -> anyhow::Result<()> {
                 Standing::Done => "done".into(),
                 Standing::Failed(reason) => format!("failed: {reason}"),
                 Standing::Elsewhere(holder) => format!("being trained by another jempp ({holder})"),
+                Standing::Unknown => "not known".into(),
             };
             say!("{index}  {}  {words}", run.name);
         }
         return check_printed();
     }
     let is_due = |standing: &Standing| match standing {
-        Standing::Done => false,
+        Standing::Done | Standing::Unknown => false,
         Standing::Failed(_) => args.retry,
         Standing::New | Standing::Begun | Standing::Elsewhere(_) => true,
     };
@@ -120,15 +123,16 @@ pub(super) fn run(args: &SweepArgs) -> anyhow::Result<()> {
             all().filter(|(_, standing)| is_due(standing)).map(|(run, _)| run).collect()
         }
     };
-    if !chosen.is_empty() {
-        device::check_name(&args.device)?;
-    }
+    let devices = match chosen.is_empty() {
+        true => Vec::new(),
+        false => devices_of(&args.device, args.jobs)?,
+    };
     files::create_dir(&sweep.out)
         .with_context(|| format!("cannot make the folder {}", sweep.out.display()))?;
     if let Err(error) = signals::stop_flag() {
         complain!("warning: Ctrl-C will not save before it stops the runs: {error}");
     }
-    sweep.work(&chosen, args.jobs)?;
+    sweep.work(&chosen, args.jobs, &devices)?;
     sweep.conclude(args.task)
 }
 
@@ -137,12 +141,17 @@ impl Sweep {
         self.out.join(&run.name)
     }
 
-    /// Where every run stands.
+    /// Where every run stands; for one `task` of a queue, the others need not be known.
     ///
     /// # Errors
     /// A run of that name was done with other settings, or its record cannot be read.
-    fn standings(&self) -> anyhow::Result<Vec<Standing>> {
-        self.plan.runs.iter().map(|run| self.standing(run)).collect()
+    fn standings(&self, task: Option<usize>) -> anyhow::Result<Vec<Standing>> {
+        let runs = self.plan.runs.iter().enumerate();
+        runs.map(|(index, run)| match self.standing(run) {
+            Err(_) if task.is_some_and(|task| task != index) => Ok(Standing::Unknown),
+            found => found,
+        })
+        .collect()
     }
 
     fn standing(&self, run: &Run) -> anyhow::Result<Standing> {
@@ -185,8 +194,13 @@ impl Sweep {
         for data in &self.plan.own_data {
             files::check_outside(&self.out, data)?;
         }
+        // A record of this sweep may be damaged.
+        let has_record = || {
+            self.plan.runs.iter().any(|run| files::exists(&self.record_path(run)))
+                || Record::all_in(&self.out).next().is_some()
+        };
         ensure!(
-            !files::is_taken(&self.out) || Record::all_in(&self.out).next().is_some(),
+            !files::is_taken(&self.out) || has_record(),
             "{out} is not the folder of a sweep, and it holds {}: choose another folder with --out",
             some_of(&files::names_in(&self.out))
         );
@@ -217,11 +231,12 @@ impl Sweep {
     /// # Errors
     /// Runs failed.
     fn conclude(&self, task: Option<usize>) -> anyhow::Result<()> {
-        let standings = self.standings()?;
+        let standings = self.standings(task)?;
         let count = |is: fn(&Standing) -> bool| standings.iter().filter(|one| is(one)).count();
         let (all, done) = (standings.len(), count(|one| *one == Standing::Done));
         let failed = count(|one| matches!(one, Standing::Failed(_)));
         let elsewhere = count(|one| matches!(one, Standing::Elsewhere(_)));
+        let unknown = count(|one| *one == Standing::Unknown);
         let are = |count| counted(count, "is", "are");
         let verb = if all == 1 || done == 1 { "is" } else { "are" };
         let (runs, out) = (counted(all, "run", "runs"), self.out.display());
@@ -229,7 +244,10 @@ impl Sweep {
         if elsewhere > 0 {
             say!("{} being trained by another jempp.", are(elsewhere));
         }
-        let unfinished = all - done - elsewhere;
+        if unknown > 0 {
+            say!("{} not known: the same command without --task says why.", are(unknown));
+        }
+        let unfinished = all - done - elsewhere - unknown;
         if let Some(task) = task {
             let name = &self.plan.runs[task].name;
             match standings[task] {
@@ -239,7 +257,7 @@ impl Sweep {
                     return Ok(());
                 }
                 Standing::Done => signals::work_is_done(),
-                Standing::Elsewhere(_) => {}
+                Standing::Elsewhere(_) | Standing::Unknown => {}
             }
             if unfinished > 0 {
                 let left = are(unfinished);
@@ -265,6 +283,27 @@ impl Sweep {
         }
         Ok(())
     }
+}
+
+/// The devices that the runs at once, `jobs` of them, take in turn: those of a list, or those that one name stands for.
+///
+/// # Errors
+/// There is no such device, or the list is longer than it can be used.
+fn devices_of(wanted: &str, jobs: usize) -> anyhow::Result<Vec<String>> {
+    let names: Vec<&str> = wanted.split(',').map(str::trim).collect();
+    let count = names.len();
+    if count == 1 && jobs > 1 {
+        return Ok(device::names_in_turn(wanted)?);
+    }
+    ensure!(
+        count <= jobs,
+        "--device {wanted} names {count} devices, and {} at once: give --jobs {count}, or name fewer",
+        counted(jobs, "run is done", "runs are done")
+    );
+    for name in &names {
+        device::check_name(name)?;
+    }
+    Ok(names.into_iter().map(String::from).collect())
 }
 
 /// Why the run in a folder can neither go on nor begin, if so.

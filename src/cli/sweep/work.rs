@@ -30,16 +30,24 @@ struct Job<'a> {
     run: &'a Run,
     child: Child,
     started: Instant,
+    /// Its place among the runs at once.
+    slot: usize,
     /// The length of its log when it started.
     log_begin: u64,
 }
 
 impl Sweep {
-    /// Does runs, `jobs` at once. A request to stop is passed on to all of them, and each saves.
+    /// Does runs, `jobs` at once, which take the devices in turn. A request to stop is passed on to all of them, and each
+    /// saves.
     ///
     /// # Errors
     /// A record cannot be read or written. Then no other run begins, and those that have begun save and stop.
-    pub(super) fn work(&self, runs: &[&Run], jobs: usize) -> anyhow::Result<()> {
+    pub(super) fn work(
+        &self,
+        runs: &[&Run],
+        jobs: usize,
+        devices: &[String],
+    ) -> anyhow::Result<()> {
         let count = runs.len();
         let mut waiting = runs.iter().enumerate();
         let mut going: Vec<Job> = Vec::new();
@@ -51,7 +59,8 @@ impl Sweep {
                 && !signals::is_requested()
                 && let Some((index, run)) = waiting.next()
             {
-                match self.begin(run, &format!("{}/{count}", index + 1)) {
+                let slot = free_slot(&going.iter().map(|job| job.slot).collect::<Vec<_>>());
+                match self.begin(run, &format!("{}/{count}", index + 1), slot, devices) {
                     Ok(job) => going.extend(job),
                     Err(error) => trouble = Some(error),
                 }
@@ -89,12 +98,18 @@ impl Sweep {
     }
 
     /// Begins a run, unless another sweep of this folder came before this one. A run that cannot start has failed.
-    fn begin<'a>(&self, run: &'a Run, place: &str) -> anyhow::Result<Option<Job<'a>>> {
+    fn begin<'a>(
+        &self,
+        run: &'a Run,
+        place: &str,
+        slot: usize,
+        devices: &[String],
+    ) -> anyhow::Result<Option<Job<'a>>> {
         if self.is_left_to_another(run)? {
             return Ok(None);
         }
         say!("[{place}] {} begins", run.name);
-        match self.start(run) {
+        match self.start(run, slot, device_of(slot, devices)) {
             Ok(job) => Ok(Some(job)),
             Err(error) => self.fail(run, one_line(&error), Duration::ZERO).map(|()| None),
         }
@@ -107,13 +122,15 @@ impl Sweep {
                 say!("{}: is being trained by another jempp ({holder}); left to it", run.name);
             }
             Standing::Done => say!("{}: was done by another jempp", run.name),
-            Standing::New | Standing::Begun | Standing::Failed(_) => return Ok(false),
+            Standing::New | Standing::Begun | Standing::Failed(_) | Standing::Unknown => {
+                return Ok(false);
+            }
         }
         Ok(true)
     }
 
     /// Starts a run, or resumes it. Nothing that is in its folder is removed.
-    fn start<'a>(&self, run: &'a Run) -> anyhow::Result<Job<'a>> {
+    fn start<'a>(&self, run: &'a Run, slot: usize, device: &str) -> anyhow::Result<Job<'a>> {
         let program = std::env::current_exe().context("cannot find the program jempp itself")?;
         let folder = self.folder(run);
         if let Some(why) = obstacle(&folder) {
@@ -137,7 +154,7 @@ impl Sweep {
                 command.arg("--set").arg(format!("{key}={value}"));
             }
         }
-        command.arg("--device").arg(&self.device);
+        command.arg("--device").arg(device);
         // The record is written first, because it marks the folder as that of a sweep.
         self.note(run, &self.record(run))?;
         let path = self.log(run);
@@ -145,7 +162,7 @@ impl Sweep {
             open_log(&path).with_context(|| format!("cannot write {}", path.display()))?;
         command.stdin(Stdio::null()).stdout(log).stderr(errors);
         let child = command.spawn().context("cannot start a run")?;
-        Ok(Job { run, child, started: Instant::now(), log_begin })
+        Ok(Job { run, child, started: Instant::now(), slot, log_begin })
     }
 
     /// Notes how a run ended.
@@ -212,6 +229,16 @@ impl Sweep {
     }
 }
 
+/// The first place among the runs at once that is free.
+fn free_slot(taken: &[usize]) -> usize {
+    (0..taken.len()).find(|slot| !taken.contains(slot)).unwrap_or(taken.len())
+}
+
+/// The device of a place among the runs at once.
+fn device_of(slot: usize, devices: &[String]) -> &str {
+    devices.get(slot % devices.len().max(1)).map_or("auto", String::as_str)
+}
+
 /// Opens a log to add to it: its length, and the file for errors and for everything else.
 fn open_log(path: &Path) -> std::io::Result<(u64, File, File)> {
     let log = File::options().append(true).create(true).open(path)?;
@@ -230,3 +257,18 @@ fn stop(child: &Child) {
 /// The console passes Ctrl-C on to every process in it.
 #[cfg(not(unix))]
 fn stop(_: &Child) {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runs_at_once_take_the_devices_in_turn() {
+        let devices = ["0", "1", "cpu"].map(String::from);
+        let found: Vec<&str> = (0..5).map(|slot| device_of(slot, &devices)).collect();
+        assert_eq!(found, ["0", "1", "cpu", "0", "1"]);
+        assert_eq!(device_of(3, &devices[..1]), "0");
+        // A run takes the place of one that has ended.
+        assert_eq!([free_slot(&[]), free_slot(&[0, 2]), free_slot(&[1, 0])], [0, 1, 2]);
+    }
+}
