@@ -190,13 +190,16 @@ impl Energy for AnalyticEnergy {
     }
 }
 
-/// The mean of the images that noisy chains may come from, x̂ = x - s²/T ∇E(x), within [-1, 1]: to show or judge the chains of a
-/// model whose data had noise of standard deviation s, and whose chains had the temperature T. `gradient` is ∂E/∂x at `x`, both of
-/// shape (N, C, H, W), and `step` is s²/T ([`SamplerConfig::denoise_step`](crate::config::SamplerConfig::denoise_step)).
+/// The mean of the images that noisy chains may come from, x̂ = x - ∇E(x) / κ, within [-1, 1]: to show or judge the chains of a
+/// model whose data and chains had the same noise in training, of standard deviation s. `gradient` is ∂E/∂x at `x`, both of
+/// shape (N, C, H, W), and `step` is 1/κ ([`SamplerConfig::denoise_step`](crate::config::SamplerConfig::denoise_step)).
+///
+/// κ is the curvature of the energy along the noise. Chains of SGLD with step size α and noise σ, x ← (1 - ακ) x + σ ξ, have the
+/// variance s² there if ακ = 1 - √(1 - σ²/s²). For small steps 1/κ is s²/T, with T = σ²/(2α).
 ///
 /// # Source
-/// Miyasawa 1961; as the "jump" of walk-jump sampling in Saremi & Hyvärinen, arXiv:1903.02334.
-/// Differs: projected onto the box of the images.
+/// Miyasawa 1961, for small steps; as the "jump" of walk-jump sampling in Saremi & Hyvärinen, arXiv:1903.02334.
+/// Differs: κ is that of chains with steps of finite length, which training makes it; projected onto the box of the images.
 pub fn denoised(x: Tensor<4>, gradient: Tensor<4>, step: f64) -> Tensor<4> {
     (x - gradient * step).clamp(-1.0, 1.0)
 }

@@ -4,7 +4,7 @@
 //! # Source
 //! Madry et al., arXiv:1706.06083.
 
-use burn::tensor::{Int, Tensor, activation::softmax};
+use burn::tensor::{Bool, Int, Tensor, activation::softmax};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
@@ -64,7 +64,8 @@ impl Ball {
         self.radius
     }
 
-    /// Projects `x` onto the ball around `center` and onto the box.
+    /// Projects `x` onto the ball around `center` and onto the box. A pixel of `center` beyond the box, which noise on training
+    /// images makes, may stay there.
     pub(crate) fn project(&self, x: Tensor<4>, center: &Tensor<4>) -> Tensor<4> {
         let offset = x - center.clone();
         let offset = match self.norm {
@@ -75,7 +76,8 @@ impl Ball {
                 offset * factor
             }
         };
-        (center.clone() + offset).clamp(-1.0, 1.0)
+        let (low, high) = (center.clone().clamp_max(-1.0), center.clone().clamp_min(1.0));
+        (center.clone() + offset).max_pair(low).min_pair(high)
     }
 
     /// The direction of steepest ascent in this norm, of length 1.
@@ -126,6 +128,41 @@ pub(crate) fn ascend(
         x = ball.project(x + climb, center);
     }
     x
+}
+
+/// Attacks images (N, C, H, W) whose predictions the attacker cannot know, as [`ascend`] does, and returns for each image the place
+/// where its loss was highest, the start included: a step along a gradient with noise may also lead away. `slope` takes x and the
+/// number of the evaluation, of which there are `num_steps` + 1, and returns the gradient and the loss (N).
+pub(crate) fn ascend_to_highest(
+    slope: &dyn Fn(&Tensor<4>, u32) -> (Tensor<4>, Tensor<1>),
+    ball: &Ball,
+    center: &Tensor<4>,
+    start: Tensor<4>,
+    num_steps: usize,
+) -> Tensor<4> {
+    let mut x = ball.project(start, center);
+    let (mut gradient, mut highest) = slope(&x, 0);
+    let mut found = x.clone();
+    for step in 1..=num_steps {
+        x = ball.project(x + ball.ascent(gradient, num_steps), center);
+        let loss;
+        (gradient, loss) = slope(&x, step as u32);
+        let is_higher = loss.clone().greater(highest.clone());
+        found = choose(&is_higher, x.clone(), found);
+        highest = choose(&is_higher, loss, highest);
+    }
+    found
+}
+
+/// Values of each image of a batch from `yes` where `mask` (N) is true, otherwise from `no`.
+pub(crate) fn choose<const D: usize>(
+    mask: &Tensor<1, Bool>,
+    yes: Tensor<D>,
+    no: Tensor<D>,
+) -> Tensor<D> {
+    let dims = no.dims();
+    let column = std::array::from_fn(|axis| if axis == 0 { dims[0] } else { 1 });
+    no.mask_where(mask.clone().reshape::<D, _>(column).expand(dims), yes)
 }
 
 /// A loss that an attack on a classifier climbs, as a function of logits (N, classes) and labels (N, 1); shape (N, 1).
@@ -231,6 +268,32 @@ mod tests {
         for (found, expected) in found.iter().zip(expected) {
             assert!((found - expected).abs() < 1e-4, "{found} {expected}");
         }
+    }
+
+    #[test]
+    fn noise_of_an_image_is_not_clipped_and_no_pixel_goes_further_out() {
+        let center = tensor(&[-1.2, 0.0, 1.1]);
+        let ball = Ball::new(BallNorm::Linf, 25.5);
+        assert_near(&values(ball.project(center.clone(), &center)), &[-1.2, 0.0, 1.1]);
+        let out = tensor(&[-1.4, 0.1, 1.3]);
+        assert_near(&values(ball.project(out, &center)), &[-1.2, 0.1, 1.1]);
+        let inwards = tensor(&[-1.1, -0.1, 1.0]);
+        assert_near(&values(ball.project(inwards, &center)), &[-1.1, -0.1, 1.0]);
+    }
+
+    #[test]
+    fn an_attack_that_cannot_see_predictions_keeps_its_highest_place() {
+        let center = tensor(&[0.0, 0.1, -0.1, 0.2, 0.0, 0.3]);
+        let ball = Ball::new(BallNorm::Linf, 25.5);
+        // The first image starts where its loss is highest, and its gradient leads away; that of the second leads up.
+        let slope = |x: &Tensor<4>, _| {
+            let up = tensor(&[1.0, 1.0, 1.0, 1.0, 1.0, 1.0]);
+            let signs = tensor(&[-1.0, -1.0, -1.0, 1.0, 1.0, 1.0]);
+            let loss = (x.clone() * signs).reshape([2, NUM_PIXELS]).sum_dim(1).squeeze_dim::<1>(1);
+            (up, loss)
+        };
+        let found = ascend_to_highest(&slope, &ball, &center, center.clone(), 10);
+        assert_near(&values(found), &[0.0, 0.1, -0.1, 0.4, 0.2, 0.5]);
     }
 
     #[test]

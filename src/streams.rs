@@ -114,6 +114,9 @@ streams! {
     CHAIN_NOISE: NoiseStream = 48, 1;
     /// Start states of sampled chains; step: 0, in an evaluation the batch. Class centres use two streams.
     CHAIN_STARTS: NoiseStream = 50, 2;
+    /// The noise of the data on images whose energies are compared with those of chains that have it, by the place of an image in its
+    /// set; step: 0.
+    SHARED_NOISE: NoiseStream = 52, 1;
     /// Noise images for out-of-distribution detection; counter: 0.
     OOD_NOISE: HostStream = 60, 1;
     /// Smoothed noise images for out-of-distribution detection; counter: 0.

@@ -190,11 +190,15 @@ fn users_of(key: &str) -> anyhow::Result<&'static [Part]> {
 fn check_refinement_key(key: &str, eval: &EvalConfig) -> anyhow::Result<()> {
     match key.strip_prefix("eval.") {
         Some(
-            "refine_noise_std" | "refine_draws" | "num_attacked_refined" | "attack_through_sampler",
+            "refine_noise_std"
+            | "refine_draws"
+            | "attack_draws"
+            | "num_attacked_refined"
+            | "attack_through_sampler",
         ) if eval.refine_steps == 0 => {
             bail!("`{key}` is not used: nothing is refined where eval.refine_steps is 0")
         }
-        Some("refine_draws") if eval.refine_noise_std == 0.0 => bail!(
+        Some("refine_draws" | "attack_draws") if eval.refine_noise_std == 0.0 => bail!(
             "`{key}` is not used: without noise every refinement is the same; set eval.refine_noise_std above 0"
         ),
         _ => Ok(()),

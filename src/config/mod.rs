@@ -375,6 +375,13 @@ impl ObjectiveConfig {
     }
 }
 
+impl RunConfig {
+    /// The standard deviation of the noise that data and chains both had in training, in units of x; 0 if chains are without it.
+    pub(crate) fn shared_noise(&self) -> f64 {
+        if self.sampler.denoise_step > 0.0 { self.data.input_noise_std } else { 0.0 }
+    }
+}
+
 impl SamplerConfig {
     /// The step size of one whole step, in x² per unit of energy: α, or N·α for PYLD.
     pub(crate) fn whole_step_size(&self) -> f64 {

@@ -314,7 +314,7 @@ section! {
         step_schedule: StepSchedule = StepSchedule::Constant;
         /// Factor on the step size at the last step of a chain, unless the schedule is constant.
         final_step_factor: f64 = 0.1, in 0.0 ..= 1.0;
-        /// Step down the energy that removes the noise of the data from chains where they are shown, saved or judged; the chains keep it. In x² per unit of energy. 0 leaves them as they are. For a model whose data and chains had the same noise it is s²/T = 2αs²/σ², with s = data.input_noise_std: the result is the mean of the images that a noisy one may come from.
+        /// Step down the energy that removes the noise of the data from chains where they are shown, saved or judged; the chains keep it. In x² per unit of energy. 0 leaves them as they are. For a model whose data and chains had the same noise it is α/(1 - √(1 - σ²/s²)) for SGLD with a constant step size, with s = data.input_noise_std; for small steps that is s²/T = 2αs²/σ². The result is the mean of the images that a noisy one may come from.
         denoise_step: f64 = 0.0, in 0.0 ..= 1e6;
         /// Where fresh chains start: class-centers or uniform.
         start: StartKind = StartKind::ClassCenters;
@@ -456,8 +456,10 @@ section! {
         refine_steps: usize = 5, in 0 ..= 1000;
         /// Standard deviation of the noise in a refinement step, in units of x. It shrinks with the step size if sampler.step_schedule is not constant.
         refine_noise_std: f64 = 0.05, in 0.0 ..= 10.0;
-        /// Number of refinements, each with its own noise, that are averaged for a prediction and for a gradient of the adaptive attack.
+        /// Number of refinements, each with its own noise, that are averaged for a prediction.
         refine_draws: usize = 2, in 1 ..= 1000;
+        /// Number of refinements that the attacks that know of it average for a gradient. AutoAttack takes 20 for a defence with noise (`rand`), which costs ten times as much.
+        attack_draws: usize = 2, in 1 ..= 1000;
         /// Number of test images that are attacked with refinement on.
         num_attacked_refined: usize = 50, in 1 ..= 100000;
         /// Whether the attack on refined images also differentiates through the sampler's steps. It takes three times as long as the attack that does not.

@@ -111,9 +111,12 @@ pub(super) fn see(
     let num_test_images = match test_images(run) {
         Ok((images, indices)) => {
             // Use the batch size of the chains, because batch norm may depend on it.
+            let config = &run.checkpoint().config;
+            let noise = config.shared_noise();
             for batch in indices.chunks(run.labels().len()) {
                 let [c, h, w] = images.shape;
-                let values = images.gather(batch.iter().copied());
+                let mut values = images.gather(batch.iter().copied());
+                data::add_shared_noise(&mut values, noise, batch.iter().copied(), config.seed);
                 let labels = batch.iter().map(|&index| images.labels[index]).collect();
                 let data = TensorData::new(values, [batch.len(), c, h, w]);
                 let x = Tensor::from_data(data, &device);

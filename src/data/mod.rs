@@ -20,7 +20,10 @@ mod parts;
 mod sets;
 mod toy_densities;
 
+use jempp_cpu::reference;
 use serde::{Deserialize, Serialize};
+
+use crate::streams;
 
 pub use batches::{Batch, Batches};
 pub use checksums::Checksums;
@@ -195,8 +198,44 @@ impl Dataset {
     }
 }
 
+/// Adds noise of standard deviation `std`, in units of x, to images with these indices in their data set; `values` are (N, C, H, W),
+/// flattened. An image has the same noise wherever it is looked at. Used where energies of images are compared with those of chains
+/// that have the noise of the data.
+pub(crate) fn add_shared_noise(
+    values: &mut [f32],
+    std: f64,
+    indices: impl ExactSizeIterator<Item = usize>,
+    seed: u64,
+) {
+    if std == 0.0 || values.is_empty() {
+        return;
+    }
+    let key = streams::SHARED_NOISE.key(seed, 0);
+    let num_pixels = values.len() / indices.len();
+    for (image, index) in values.chunks_exact_mut(num_pixels).zip(indices) {
+        reference::add_normal(image, std as f32, (index * num_pixels) as u32, key);
+    }
+}
+
 /// `count` indices below `len`, spread evenly; all of them if `len` is not larger.
 pub fn spread(len: usize, count: usize) -> impl Iterator<Item = usize> {
     let count = count.min(len);
     (0..count).map(move |index| index * len / count)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_image_has_the_same_shared_noise_in_every_batch() {
+        let (mut all, mut some, mut none) = (vec![0.0; 6 * 4], vec![0.0; 2 * 4], vec![0.5; 4]);
+        add_shared_noise(&mut all, 0.4, 0..6, 3);
+        add_shared_noise(&mut some, 0.4, [4, 1].into_iter(), 3);
+        assert_eq!([&some[..4], &some[4..]], [&all[16..20], &all[4..8]]);
+        let std = (all.iter().map(|v| v * v).sum::<f32>() / all.len() as f32).sqrt();
+        assert!((0.2..0.7).contains(&std), "{std}");
+        add_shared_noise(&mut none, 0.0, 0..1, 3);
+        assert_eq!(none, [0.5; 4]);
+    }
 }

@@ -244,9 +244,8 @@ impl<'a> Evaluation<'a> {
         };
         let subject = FrozenModel::new(checkpoint, device)?;
         let eval = &config.eval;
-        let refinement = (eval.refine_steps > 0).then(|| {
-            Refinement::new(&config.sampler, eval, subject.energy().first_layer_is_affine())
-        });
+        let refinement = (eval.refine_steps > 0)
+            .then(|| Refinement::new(config, subject.energy().first_layer_is_affine()));
         if eval.attack_through_sampler
             && is_asked(Part::Attack)
             && refinement.as_ref().is_some_and(|refinement| !refinement.can_differentiate())

@@ -173,6 +173,10 @@ pub enum Score {
 /// Detection of out-of-distribution images.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Ood {
+    /// The standard deviation of the noise on the images whose energies were taken, in units of x: that of data and chains in
+    /// training. 0 if they were taken as they are.
+    #[serde(default)]
+    pub noise_std: f64,
     /// The number of test images used as in-distribution images.
     pub num_in: usize,
     /// The edges of the histogram bins, in energy: one more than there are bins. The outer bins also count the values

@@ -86,10 +86,14 @@ pub(super) fn figures(checkpoint: &Checkpoint, results: Option<&Results>) -> Vec
             add(classification, "negative_log_likelihood", name, false, errors.nll);
         }
     }
+    let with_noise = match results.ood.as_ref().map_or(0.0, |part| part.noise_std) {
+        0.0 => String::new(),
+        std => format!(", all with noise of {std}"),
+    };
     for set in results.ood.iter().flat_map(|part| &part.sets) {
         let log_p_x = set.scores.iter().find(|separation| separation.score == Score::LogPX);
         if let Some(separation) = log_p_x {
-            let name = format!("AUROC of log p(x), test images against {}", set.name);
+            let name = format!("AUROC of log p(x), test images against {}{with_noise}", set.name);
             add(classification, "roc_auc", name, false, separation.auroc);
         }
     }

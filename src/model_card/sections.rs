@@ -232,6 +232,11 @@ fn limits(subject: &Subject) -> Vec<String> {
             Some(beta) if beta.is_infinite() => {
                 "Its sampler adds no noise: chains run downhill in energy. They do not sample p(x).".into()
             }
+            Some(beta) if config.sampler.denoise_step > 0.0 => format!(
+                "Its chains were trained to follow the density of images with noise of standard deviation {}, at a low \
+                 temperature: energies are -log p(x) divided by β = {beta:.0}, up to a constant.",
+                config.data.input_noise_std
+            ),
             Some(beta) if (beta - 1.0).abs() > 0.05 => {
                 format!("With its sampler, chains aim at p(x)^β with β = {beta:.3}, not at p(x).")
             }

@@ -381,7 +381,11 @@ impl OpenModel {
             .map(|index| index * test.len() / count);
         let indices: Vec<usize> = indices.collect();
         let mut energies = energies;
-        energies.extend(self.look(test.gather(indices.iter().copied()), indices.len()).await?.0);
+        let mut values = test.gather(indices.iter().copied());
+        let config = &self.checkpoint.config;
+        let noise = config.shared_noise();
+        data::add_shared_noise(&mut values, noise, indices.iter().copied(), config.seed);
+        energies.extend(self.look(values, indices.len()).await?.0);
         if energies.len() < count {
             self.references = Some((test, train, energies));
             return Ok(None);

@@ -409,6 +409,10 @@ const UNUSED: &[(&[&str], &str)] = &[
         &["eval", "--set", "eval.refine_noise_std=0", "--set", "eval.refine_draws=3"],
         "without noise",
     ),
+    (
+        &["eval", "--set", "eval.refine_noise_std=0", "--set", "eval.attack_draws=20"],
+        "without noise",
+    ),
     (&["eval", "--data", "x", "--set", "data.dir=y"], "x by --data and y by --set"),
     (&["eval", "--compare", "x.json", "--compare", "x.json"], "--compare x.json is given twice"),
     (&["train", "--out", "x", "--seed", "1", "--set", "seed=2"], "1 by --seed and 2 by --set"),

@@ -62,6 +62,7 @@ fn ood() -> Ood {
         scores: vec![separation(Score::LogPX), separation(Score::MaxProbability)],
     };
     Ood {
+        noise_std: 0.0,
         num_in: 100,
         energy_edges: vec![-2.0, -1.0, 0.0, 1.0],
         energy_counts: vec![10, 80, 10],

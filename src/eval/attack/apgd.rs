@@ -10,7 +10,7 @@
 use burn::tensor::{Bool, Int, Tensor};
 
 use super::Seen;
-use crate::pgd::{Ball, without};
+use crate::pgd::{Ball, choose, without};
 
 /// α: the share of a step that follows the gradient; the rest repeats the step before.
 const GRADIENT_SHARE: f64 = 0.75;
@@ -55,13 +55,6 @@ fn checkpoints(num_steps: usize) -> Vec<usize> {
         at += stretch;
     }
     checkpoints
-}
-
-/// Values of each image of a batch from `yes` where `mask` (N) is true, otherwise from `no`.
-fn choose<const D: usize>(mask: &Tensor<1, Bool>, yes: Tensor<D>, no: Tensor<D>) -> Tensor<D> {
-    let dims = no.dims();
-    let column = std::array::from_fn(|axis| if axis == 0 { dims[0] } else { 1 });
-    no.mask_where(mask.clone().reshape::<D, _>(column).expand(dims), yes)
 }
 
 /// A place that the attack has visited: images (N, C, H, W), the loss (N) and its gradient there.

@@ -12,7 +12,7 @@ use crate::{
         metrics::proportion,
         results::{AttackKind, BallNorm, Defence, Estimate},
     },
-    pgd::{Ball, ascend, log_odds},
+    pgd::{Ball, ascend, ascend_to_highest, log_odds},
     streams,
 };
 
@@ -165,7 +165,7 @@ impl BallAttack<'_> {
             let labels = subject.labels(labels);
             let num_steps = config.attack_steps;
             // No two rounds share a noise.
-            let first = round.wrapping_mul(self.kind.num_gradients(config) as u32);
+            let first = round.wrapping_mul(num_steps as u32 + 1);
             let stream = streams::ATTACKER.nth(2 * batch as u32);
             let see = |x: &Tensor<4>, step: u32| {
                 if progress.is_stopped() {
@@ -186,6 +186,13 @@ impl BallAttack<'_> {
                 start = ascend(&bare, ball, &center, start, &labels, num_steps);
             }
             let x = match self.kind {
+                AttackKind::Pgd if self.is_adaptive() => {
+                    let slope = |x: &Tensor<4>, step: u32| {
+                        let Seen { gradient, loss, .. } = see(x, step);
+                        (gradient, loss)
+                    };
+                    ascend_to_highest(&slope, ball, &center, start, num_steps)
+                }
                 AttackKind::Pgd => {
                     let slope = |x: &Tensor<4>, step: u32| {
                         let Seen { gradient, probabilities, .. } = see(x, step);

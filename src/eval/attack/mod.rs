@@ -74,9 +74,10 @@ impl AttackKind {
     }
 
     /// The number of gradients for each image and start.
-    fn num_gradients(self, config: &EvalConfig) -> usize {
+    fn num_gradients(self, config: &EvalConfig, is_adaptive: bool) -> usize {
         match self {
-            Self::Pgd => config.attack_steps,
+            Self::Pgd if !is_adaptive => config.attack_steps,
+            // Also where the last step led.
             _ => config.attack_steps + 1,
         }
     }
@@ -158,8 +159,9 @@ pub fn cost_of_attacks(config: &RunConfig, test: &Dataset) -> Option<String> {
     let eval = &config.eval;
     let kinds = kinds(eval, test.num_classes());
     // The gradients that one sight of the defended model takes, and one prediction by it.
-    let draws = if eval.refine_noise_std > 0.0 { eval.refine_draws } else { 1 };
-    let prediction = draws * eval.refine_steps;
+    let draws = |count: usize| if eval.refine_noise_std > 0.0 { count } else { 1 };
+    let (draws, prediction) =
+        (draws(eval.attack_draws), draws(eval.refine_draws) * eval.refine_steps);
     let mut total = 0;
     for defence in [Defence::None].into_iter().chain(on_refined(eval, true)) {
         let (count, sight, prediction) = match defence {
@@ -168,10 +170,10 @@ pub fn cost_of_attacks(config: &RunConfig, test: &Dataset) -> Option<String> {
             Defence::RefinedThrough => {
                 (eval.num_attacked_refined, draws * (3 * eval.refine_steps + 1), prediction)
             }
-            _ => (eval.num_attacked_refined, prediction + draws, prediction),
+            _ => (eval.num_attacked_refined, draws * (eval.refine_steps + 1), prediction),
         };
         for kind in &kinds {
-            let per_start = kind.num_gradients(eval) * sight + prediction;
+            let per_start = kind.num_gradients(eval, sight > 1) * sight + prediction;
             let unaware = if sight > 1 { eval.attack_steps } else { 0 };
             let per_image = kind.restarts(eval) * per_start + unaware;
             total += count.min(test.len()) * num_radii(eval) * per_image;

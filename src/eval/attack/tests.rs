@@ -1,9 +1,9 @@
 use burn::tensor::{Tensor, TensorData};
 
-use super::refine::through_step;
+use super::refine::{through_denoiser, through_step};
 use crate::{
     device,
-    energy::{Energy, EnergyGradient},
+    energy::{Energy, EnergyGradient, denoised},
     sampler::{ChainState, Sampler},
     streams,
 };
@@ -99,4 +99,24 @@ fn the_gradient_through_a_step_is_the_derivative_of_the_step() {
 fn nothing_comes_back_from_a_gradient_of_nothing() {
     let sampler = Sampler::Sgld { step_size: 0.3, noise_std: 0.0 };
     assert_eq!(both_ways(sampler, [0.1, 0.2, 0.3], [0.0; 3])[0], [0.0; 3]);
+}
+
+#[test]
+fn the_gradient_through_the_denoiser_is_its_derivative() {
+    let (x, v, step) = ([0.4f32, -0.3, 1.6], [1.0f32, -2.0, 0.5], 0.1);
+    let shown = |x: &[f32]| denoised(tensor(x), CURVED.gradient(tensor(x)).gradient, step);
+    // The last pixel is beyond the box, and the box holds it.
+    assert_eq!(values(shown(&x))[2], 1.0);
+    let numeric: Vec<f32> = (0..NUM_PIXELS)
+        .map(|pixel| {
+            let moved = |by: f32| {
+                let mut x = x;
+                x[pixel] += by;
+                values(shown(&x)).iter().zip(&v).map(|(a, v)| a * v).sum::<f32>()
+            };
+            (moved(1e-2) - moved(-1e-2)) / 2e-2
+        })
+        .collect();
+    let found = through_denoiser(&CURVED, [tensor(&x), shown(&x)], tensor(&v), step);
+    assert_near(&values(found), &numeric);
 }

@@ -5,7 +5,7 @@
 
 mod sets;
 
-use std::path::PathBuf;
+use std::{ops::Range, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -18,7 +18,7 @@ use super::{
 use crate::{
     accuracy::predicted,
     config::RunConfig,
-    data::{Dataset, spread},
+    data::{Dataset, add_shared_noise, spread},
     energy::log_density,
     files::sha256,
     numbers::softmax_rows,
@@ -31,8 +31,15 @@ const NUM_BINS: usize = 40;
 /// The share of test image energies on either side that may lie outside the inner bins.
 const TAIL: f64 = 0.005;
 
+/// The noise that data and chains had in training: its standard deviation, 0 for none, and the seed of the evaluation.
+struct SharedNoise {
+    std: f64,
+    seed: u64,
+}
+
 /// The test images and the out-of-distribution sets, all loaded before any long work.
 pub(super) struct OodImages {
+    noise: SharedNoise,
     inside: Vec<f32>,
     sets: Vec<ImageSet>,
     left_out: Vec<(String, String)>,
@@ -61,7 +68,8 @@ impl OodImages {
         let (mut sets, left_out) = sets::other_datasets(config.data.dataset, test.shape, count);
         sets.extend(sets::made(test, &indices, &inside, seed));
         sets.extend(sets::of_paths(paths, test.shape, count, &sets)?);
-        Ok(Self { inside, sets, left_out })
+        let noise = SharedNoise { std: config.shared_noise(), seed };
+        Ok(Self { noise, inside, sets, left_out })
     }
 
     /// The number of times that [`see`] reports progress: one more than the number of sets.
@@ -83,6 +91,8 @@ impl OodImages {
 /// What the model says to the test images and to those of every set, or to a part of them.
 #[derive(Serialize, Deserialize)]
 pub(super) struct OodSeen {
+    /// The standard deviation of the noise on the images whose energies are taken; 0 for none.
+    noise_std: f64,
     inside: Scores,
     sets: Vec<SetSeen>,
     left_out: Vec<(String, String)>,
@@ -120,19 +130,48 @@ pub(super) fn see(
     shard: Shard,
     progress: &mut Progress,
 ) -> Result<OodSeen, EvalError> {
-    let own = |values: &[f32]| {
+    let mut scores = |values: &[f32]| {
         let rows = shard.range(values.len() / subject.num_pixels());
-        rows.start * subject.num_pixels()..rows.end * subject.num_pixels()
+        let own = &values[rows.start * subject.num_pixels()..rows.end * subject.num_pixels()];
+        let found = scores_with_noise(subject, own, &images.noise, rows, progress)?;
+        progress.step()?;
+        Ok::<Scores, EvalError>(found)
     };
-    let inside = subject.scores(&images.inside[own(&images.inside)], &mut || progress.check())?;
-    progress.step()?;
+    let inside = scores(&images.inside)?;
     let mut sets = Vec::with_capacity(images.sets.len());
     for ImageSet { name, what, is_own, values } in images.sets {
-        let scores = subject.scores(&values[own(&values)], &mut || progress.check())?;
-        progress.step()?;
+        let scores = scores(&values)?;
         sets.push(SetSeen { name, what, is_own, scores });
     }
-    Ok(OodSeen { inside, sets, left_out: images.left_out, picture: None })
+    Ok(OodSeen {
+        noise_std: images.noise.std,
+        inside,
+        sets,
+        left_out: images.left_out,
+        picture: None,
+    })
+}
+
+/// The scores of images. If data and chains had the same noise in training, the energies and their gradients are those of images
+/// with it, which the energy learnt, and the logits those of the images themselves. `rows` are the places of the images in their
+/// set.
+///
+/// # Errors
+/// The evaluation is to stop.
+fn scores_with_noise(
+    subject: &FrozenModel,
+    values: &[f32],
+    noise: &SharedNoise,
+    rows: Range<usize>,
+    progress: &Progress,
+) -> Result<Scores, EvalError> {
+    if noise.std == 0.0 {
+        return subject.scores(values, &mut || progress.check());
+    }
+    let mut noisy = values.to_vec();
+    add_shared_noise(&mut noisy, noise.std, rows, noise.seed);
+    let logits = subject.logits(values, &mut || progress.check())?;
+    Ok(Scores { logits, ..subject.scores(&noisy, &mut || progress.check())? })
 }
 
 impl OodSeen {
@@ -168,6 +207,7 @@ impl OodSeen {
             }
         };
         Ood {
+            noise_std: self.noise_std,
             num_in: self.inside.energies.len(),
             energy_counts: histogram(&self.inside.energies, &energy_edges),
             sets: self.sets.iter().map(of_set).collect(),

@@ -126,6 +126,9 @@ fn histograms(model: &Model, ood: &Ood) -> Markup {
         html! {
             "Energies E(x) = −log p(x) + constant, so more likely images are further left. Each histogram is scaled to "
             "its own highest bin; the outer bins also count the images beyond them."
+            @if ood.noise_std > 0.0 {
+                " The energy learnt images with noise (" (fixed(ood.noise_std, 2)) "), so all images here have it."
+            }
         },
     )
 }
