@@ -25,6 +25,7 @@ mod inside {
     /// the lessons.
     const FILES: &[(&str, &[u8])] = files!(
         "fashion.safetensors" => "fashion.safetensors",
+        "fashion-sampler.safetensors" => "fashion-sampler.safetensors",
         "mnist.safetensors" => "mnist/mnist.safetensors",
         "mnist-sampler.safetensors" => "mnist/mnist-sampler.safetensors",
         "cifar10-jpeg.safetensors" => "cifar10-jpeg/cifar10-jpeg.safetensors",

@@ -23,9 +23,15 @@ pub struct BundledModel {
     pub file: &'static str,
 }
 
-/// The name of the bundled model of images whose chains sample at a temperature, for as long as they run. Those of the others
-/// descend.
+/// The names of the bundled models of images whose chains sample at a temperature, for as long as they run: of digits, and of garments.
+/// Those of the others descend.
 pub const SAMPLER: &str = "mnist-sampler";
+const SAMPLER_OF_GARMENTS: &str = "fashion-sampler";
+
+/// The name of the bundled model whose chains sample that is nearest to a data set, by the name of that.
+pub fn sampler_for(dataset: &str) -> &'static str {
+    if dataset.starts_with("fashion") { SAMPLER_OF_GARMENTS } else { SAMPLER }
+}
 
 /// Every bundled model; the first is the default. `docs/showcase.md` describes how they were made. Those of CIFAR-10 were
 /// trained on a mirror whose images are JPEGs, which lose some detail; their names say so.
@@ -35,6 +41,12 @@ pub const BUNDLED_MODELS: &[BundledModel] = &[
         title: "Fashion-MNIST (JEM++)",
         preset: "fashion-showcase",
         file: "fashion.safetensors",
+    },
+    BundledModel {
+        name: SAMPLER_OF_GARMENTS,
+        title: "Fashion-MNIST (chains that sample)",
+        preset: "fashion-sampler",
+        file: "fashion-sampler.safetensors",
     },
     BundledModel {
         name: "mnist",

@@ -8,7 +8,7 @@
 DIR of --fashion holds the four official files of Fashion-MNIST; --mnist is MNIST's t10k-images-idx3-ubyte, for the AUROC.
 `run` first tries the candidates of each method on held-out training images and chooses (`choose`), then trains all
 methods, seeds in the outer loop, and measures them on the test images. After each run it writes methods.json and
-methods.md to DIR. One process works at a time. A run whose record is there is not done again; one that was interrupted
+methods.md to DIR. One process works at a time. A run whose record is there, or beside this script, is not done again; one that was interrupted
 (Ctrl-C, SIGTERM) is resumed exactly. What is measured may change later: then the models are measured again, not trained.
 Needs only Python's standard library.
 """
@@ -18,6 +18,7 @@ import fcntl
 import gzip
 import hashlib
 import json
+import math
 import os
 import re
 import shutil
@@ -59,11 +60,11 @@ COMMON = {
 JEMPP = {"sampler.kind": "pyld", "sampler.num_steps": 5, "sampler.num_inner_steps": 5, "sampler.inner_step_size": 0.2}
 JEM = {"sampler.kind": "sgld", "sampler.num_steps": 20, "sampler.step_size": 1, "sampler.noise_std": 0.01,
        "sampler.start": "uniform"}
-# Chains and data with the same noise, SGLD at one temperature T, as docs/showcase.md has it for mnist-sampler, with fewer steps for
-# each update. The noise is so small that the classifier need not see it. Chains are judged without it, after a step of s²/T.
+# Chains and data with the same noise, SGLD at one temperature, as docs/showcase.md has it for the built-in models. The noise is so
+# small that the classifier need not see it. Chains are judged without it, after the step that removes it.
 def sampling(data_noise, step_size, noise):
     return {"sampler.kind": "sgld", "sampler.num_steps": 5, "sampler.step_size": step_size, "sampler.noise_std": noise,
-            "sampler.denoise_step": round(2 * step_size * (data_noise / noise) ** 2, 3),
+            "sampler.denoise_step": round(step_size / (1 - math.sqrt(1 - (noise / data_noise) ** 2)), 3),
             "data.input_noise_std": data_noise, "data.classify_noisy": "false",
             "objective.gap_loss": "softplus", "objective.energy_l2_weight": 0.01,
             "replay_buffer.replay_buffer_size": 1000, "replay_buffer.reinit_prob": 0.01}
@@ -156,6 +157,8 @@ MEASURE = {
     "eval.attack": "all", "eval.attack_steps": 20, "eval.attack_restarts": 2, "eval.refine_steps": 0, "eval.num_samples": 500,
 }
 LONG_CHAIN, NUM_LONG_CHAINS = 2000, 200
+# Where the records of each stage are together.
+RECORDS = {"run": "methods.json", "pilot": "pilots.json"}
 PILOT_LENGTH = 0.5
 MEASURED = {"pilot": ["accuracy", "calibration", "attack", "samples"]}
 MEASURED["run"] = [*MEASURED["pilot"], "ood"]
@@ -239,11 +242,26 @@ class Work:
             done.write_text(json.dumps(wanted))
         return json.loads((out / "results.json").read_text())
 
+    def record(self, stage, method, candidate, seed):
+        """The file of a run's record."""
+        words = re.sub(r"[^a-z0-9.+]+", "-", f"{method} {candidate}".lower()).strip("-")
+        return self.folder / stage / f"{words}-{seed}.json"
+
+    def restore(self):
+        """Takes over the records beside this script, of runs that were done elsewhere."""
+        for stage, name in RECORDS.items():
+            kept = Path(__file__).with_name(name)
+            for found in json.loads(kept.read_text()) if kept.exists() else []:
+                record = self.record(stage, found["method"], found["candidate"], found["seed"])
+                if not record.exists():
+                    record.parent.mkdir(parents=True, exist_ok=True)
+                    record.write_text(json.dumps(found, indent=1))
+
     def one(self, stage, method, candidate, seed):
         """Does a run unless its record is there; gives the record. The stage `pilot` measures on held-out images."""
         stages, key = plan(stage, method, candidate)
-        words = re.sub(r"[^a-z0-9.+]+", "-", f"{method} {candidate}".lower()).strip("-")
-        record = self.folder / stage / f"{words}-{seed}.json"
+        record = self.record(stage, method, candidate, seed)
+        words = record.stem.removesuffix(f"-{seed}")
         if record.exists() and (found := json.loads(record.read_text()))["key"] == key:
             return found
         run = self.folder / stage / f"{words}-{seed}-{digest([COMMON, stages])}"
@@ -402,6 +420,7 @@ def main():
             raise SystemExit(f"another process works in {work.folder}")
         lock.truncate(0)
         print(os.getpid(), file=lock, flush=True)
+        work.restore()
         names = [name for name in METHODS if not arguments.only or name in arguments.only]
         chosen = {}
         for name in names:
@@ -428,8 +447,7 @@ def save(work):
     for stage, title in (("run", "Test images"), ("pilot", "Candidates on held-out images, half the work, one seed")):
         records = [json.loads(path.read_text()) for path in (work.folder / stage).glob("*.json")]
         records = sorted(filter(is_present, records), key=lambda record: (place(record), record["seed"]))
-        file = work.folder / {"run": "methods.json", "pilot": "pilots.json"}[stage]
-        file.write_text(json.dumps(records, indent=1) + "\n")
+        (work.folder / RECORDS[stage]).write_text(json.dumps(records, indent=1) + "\n")
         text += f"## {title}\n\n{table(records)}\n"
     (work.folder / "methods.md").write_text(text)
 

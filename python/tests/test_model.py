@@ -49,7 +49,7 @@ def test_the_energy_is_minus_log_sum_exp_of_the_logits(fashion):
         assert array.dtype == np.float32 and array.flags.writeable and array.flags.c_contiguous
 
 
-def test_noise_is_removed_from_the_chains_of_a_model_that_was_trained_with_it(fashion):
+def test_noise_is_removed_from_the_chains_of_a_model_that_was_trained_with_it():
     sampler = jempp.load("mnist-sampler")
     images = sampler.sample(num_steps=30, num_per_class=1).images
     chains = sampler.sample(num_steps=30, num_per_class=1, denoise_step=0.0).images
@@ -57,8 +57,8 @@ def test_noise_is_removed_from_the_chains_of_a_model_that_was_trained_with_it(fa
     assert images.shape == chains.shape and np.abs(images).max() <= 1
     roughness = lambda array: np.abs(np.diff(array, axis=-1)).mean()
     assert roughness(images) < 0.75 * roughness(chains)
-    with pytest.raises(ValueError, match="denoise_step is 0"):
-        fashion.denoise(chains)
+    with pytest.raises(jempp.Error, match="denoise_step is 0"):
+        jempp.load("mnist").denoise(chains)
 
 
 def test_probabilities_are_the_softmax_of_calibrated_logits(fashion, moons):

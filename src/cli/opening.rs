@@ -22,7 +22,7 @@ pub(super) struct ModelArgs {
     /// [default: the first bundled model].
     #[arg(long, value_name = "FILE")]
     pub(super) checkpoint: Option<PathBuf>,
-    /// Bundled model: fashion, mnist, mnist-sampler, cifar10-jpeg, fashion-classifier, cifar10-jpeg-classifier, two-moons or two-moons-classifier.
+    /// Bundled model: fashion, fashion-sampler, mnist, mnist-sampler, cifar10-jpeg, fashion-classifier, cifar10-jpeg-classifier, two-moons or two-moons-classifier.
     #[arg(long, value_name = "NAME", value_parser = bundled::find, conflicts_with = "checkpoint")]
     pub(super) model: Option<BundledModel>,
 }

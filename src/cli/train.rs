@@ -290,7 +290,7 @@ fn start_auto(
     };
     let (wanted, reading) = ranks.agree::<_, anyhow::Error>(reading())?;
     // The recipe takes those of rank 0.
-    ranks.check_same_settings(&wanted)?;
+    training::check_same_settings(ranks, &wanted)?;
     ranks.check_same(&args.given_keys(file), |first, own| {
         (first != own).then(|| {
             format!("it is given {own}, and rank 0 {first}: give all ranks the same settings")

@@ -47,7 +47,7 @@ section! {
         lesson: usize = 0, in 0 ..= 8;
         /// The step of the lesson, starting at 1.
         lesson_step: usize = 1, in 1 ..= 99;
-        /// Bundled model (fashion, mnist, mnist-sampler, cifar10-jpeg, fashion-classifier, cifar10-jpeg-classifier, two-moons, two-moons-classifier), or the path of a checkpoint.
+        /// Bundled model (fashion, fashion-sampler, mnist, mnist-sampler, cifar10-jpeg, fashion-classifier, cifar10-jpeg-classifier, two-moons, two-moons-classifier), or the path of a checkpoint.
         model: String = "fashion".to_string();
         /// Seed of starts and noise: the same seed gives the same chains.
         seed: u64 = 0;

@@ -207,7 +207,7 @@ impl Model {
     }
 
     /// Images without noise: the mean of the images that each noisy one may come from, as [`crate::energy::denoised`]. For models
-    /// whose data and chains had the same noise in training, as `mnist-sampler`, and for images with this noise. What [`Model::sample`]
+    /// whose data and chains had the same noise in training, as `fashion-sampler` and `mnist-sampler`, and for images with this noise. What [`Model::sample`]
     /// returns has none any more.
     ///
     /// ```

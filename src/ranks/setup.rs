@@ -5,7 +5,6 @@ use std::collections::HashSet;
 use std::sync::atomic::Ordering;
 
 use super::{RankDevice, RankError, Ranks};
-use crate::config::{Difference, RunConfig};
 
 /// The settings that each rank may have for itself: where its files are, and how much memory its computer has.
 const OF_EACH_RANK: [&str; 2] = ["data.dir", "training.max_memory_mib"];
@@ -76,31 +75,6 @@ impl Ranks {
     /// Whether each rank may have a value of its own for a key.
     pub(crate) fn may_differ(key: &str) -> bool {
         OF_EACH_RANK.contains(&key)
-    }
-
-    /// Checks that all ranks have the settings of rank 0, except for those that each may have for itself.
-    ///
-    /// # Errors
-    /// What the first rank that has others has, and rank 0.
-    pub(crate) fn check_same_settings(&self, config: &RunConfig) -> Result<(), RankError> {
-        self.check_same(&config.to_toml(), |first, own| {
-            let parsed = [first, own].map(|toml| RunConfig::default().with_toml(toml));
-            let [Ok(first), Ok(own)] = parsed else {
-                return (first != own)
-                    .then(|| "its settings cannot be read by this version".into());
-            };
-            let differences = own.differences(&first);
-            let is_common = |difference: &&Difference| !Self::may_differ(&difference.key);
-            let differences: Vec<String> = differences
-                .iter()
-                .filter(is_common)
-                .map(|Difference { key, here, there }| {
-                    format!("{key} = {here} here, and {there} on rank 0")
-                })
-                .collect();
-            (!differences.is_empty())
-                .then(|| format!("{}: give all ranks the same settings", differences.join("; ")))
-        })
     }
 
     /// Checks that `own` of every rank fits that of rank 0; `difference` says what does not: (first, own) to words.
@@ -234,25 +208,5 @@ mod tests {
         };
         assert!(!is_mixed(["driver 1", "driver 1"], ["a", ""]));
         assert!(is_mixed(["driver 1", "driver 2"], ["a", "a"]));
-    }
-
-    #[test]
-    fn each_rank_has_its_own_folder_and_memory_and_all_other_settings_are_the_same() {
-        let check = |assignment: &str| {
-            on_each(2, |ranks| {
-                let mut config = RunConfig::default();
-                if ranks.rank() == 1 {
-                    config = config.with_assignment(assignment).unwrap();
-                }
-                ranks.check_same_settings(&config).map_err(|error| error.to_string())
-            })
-        };
-        assert_eq!(check("training.max_memory_mib=1000"), [Ok(()), Ok(())]);
-        assert_eq!(check("data.dir=\"elsewhere\""), [Ok(()), Ok(())]);
-        let said = check("sampler.num_steps=7");
-        assert_eq!(said[0], said[1]);
-        let said = said[0].clone().unwrap_err();
-        assert!(said.starts_with("rank 1: sampler.num_steps = 7 here, and "), "{said}");
-        assert!(said.ends_with(" on rank 0: give all ranks the same settings"), "{said}");
     }
 }

@@ -5,7 +5,7 @@ use std::{ops::ControlFlow, path::Path};
 use burn::module::Module;
 use web_time::Instant;
 
-use super::{RunDescription, Training, TrainingError, TrainingEvent};
+use super::{RunDescription, Training, TrainingError, TrainingEvent, alike::check_same_settings};
 use crate::{
     checkpoint::Checkpoint,
     config::{ConfigError, RunConfig},
@@ -252,7 +252,7 @@ pub(super) fn check_same_start(
     if ranks.is_alone() {
         return Ok(());
     }
-    ranks.check_same_settings(config)?;
+    check_same_settings(ranks, config)?;
     ranks.check_same(&fingerprint(&splits.train), |first, own| {
         (first != own)
             .then(|| format!("its training set is another one: {own} here, and {first} on rank 0"))

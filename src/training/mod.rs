@@ -1,6 +1,7 @@
 //! A training run from start to end: epochs, evaluations, checkpoints and recoveries, built on the trainer. It reports
 //! its progress as events and does not depend on their receiver.
 
+mod alike;
 mod begin;
 mod error;
 mod evaluation;
@@ -25,6 +26,7 @@ use crate::{
     trainer::{Divergence, StepError, StepReport, Trainer},
 };
 
+pub(crate) use alike::check_same_settings;
 pub use error::TrainingError;
 pub use event::{Calibration, DataStatistics, RunDescription, TrainingEvent};
 #[cfg(not(target_arch = "wasm32"))]

@@ -182,7 +182,7 @@ fn a_change_acts_on_the_very_next_step() {
     request.lanes[0].sampler.kind = SamplerKind::ProximalSgld;
     desk.ask(Command::Restart(request.clone()));
     let start = desk.step(0);
-    request.lanes[0].sampler.step_size = 0.0;
+    (request.lanes[0].sampler.step_size, request.lanes[0].sampler.noise_std) = (0.0, 0.0);
     desk.ask(Command::SetLanes(request.lanes));
     assert_eq!(desk.run_to(1)[0].images.x, start[0].images.x);
 }
@@ -304,7 +304,7 @@ fn what_cannot_be_done_is_refused_and_all_goes_on() {
         Event::Lanes(lanes) => Some(lanes),
         _ => None,
     });
-    assert_eq!(lanes[0].sampler.kind, SamplerKind::Pyld);
+    assert_eq!(lanes[0].sampler.kind, model.sampler.kind);
     assert!(desk.refusal().contains("noise_std"));
     desk.run_to(2);
 }

@@ -128,6 +128,30 @@ fn every_preset_is_valid() {
     }
 }
 
+/// The step is the inverse of the energy's curvature along the noise of the data, which chains of this sampler keep.
+#[test]
+fn presets_with_shared_noise_remove_just_that() {
+    let mut num_denoising = 0;
+    for preset in PRESETS {
+        let RunConfig { data, sampler, .. } = RunConfig::preset(preset.name).unwrap();
+        if sampler.denoise_step == 0.0 {
+            continue;
+        }
+        num_denoising += 1;
+        assert_eq!(sampler.kind, SamplerKind::Sgld, "{}", preset.name);
+        let a_kappa = sampler.step_size / sampler.denoise_step;
+        // A chain x <- (1 - a_kappa) x + noise.
+        let mut variance = data.input_noise_std.powi(2);
+        for _ in 0..1000 {
+            variance = (1.0 - a_kappa).powi(2) * variance + sampler.noise_std.powi(2);
+        }
+        let kept = variance.sqrt() / data.input_noise_std;
+        assert!((kept - 1.0).abs() < 0.005, "{}: {kept}", preset.name);
+        assert!(sampler.step_schedule == StepSchedule::Constant, "{}", preset.name);
+    }
+    assert!(num_denoising >= 2);
+}
+
 #[test]
 fn no_invalid_configuration_reaches_a_trainer() {
     let train = || data::load(&moons().data, 0).unwrap().train;

@@ -10,8 +10,9 @@ use jempp::{
 use serde_json::{Map, Value, json};
 
 /// The names of bundled models with a results file, and the file in docs/results.
-const RESULTS: [(&str, &str); 4] = [
+const RESULTS: [(&str, &str); 5] = [
     ("fashion", "showcase.json"),
+    ("fashion-sampler", "fashion-sampler.json"),
     ("fashion-classifier", "classifier.json"),
     ("cifar10-jpeg", "cifar10-jpeg.json"),
     ("cifar10-jpeg-classifier", "cifar10-jpeg-classifier.json"),

@@ -154,7 +154,7 @@ fn at_its_end_the_run_can_go_on_or_be_judged() {
     window.click("Open chains that sample");
     window.pass(1, 0);
     let of_sampler =
-        |command: &Command| matches!(command, Command::Open(name) if name == "mnist-sampler");
+        |command: &Command| matches!(command, Command::Open(name) if name == "fashion-sampler");
     assert!(window.worker.asked[asked..].iter().any(of_sampler));
     window.pass(60, 3);
     let run = &window.viewer().run;

@@ -9,7 +9,6 @@ use std::sync::{
 use half::f16;
 use jempp::{
     app::Link,
-    bundled::SAMPLER,
     config::{DataConfig, DatasetName, Norm, SamplerConfig, SamplerKind},
     data::{self, Dataset},
     worker::{
@@ -54,7 +53,7 @@ pub(crate) fn model() -> ModelInfo {
 }
 
 /// The description of a model whose chains have noise.
-fn sampler() -> ModelInfo {
+fn sampler(name: &str) -> ModelInfo {
     let model = model();
     let sampler = SamplerConfig {
         kind: SamplerKind::Sgld,
@@ -62,7 +61,7 @@ fn sampler() -> ModelInfo {
         denoise_step: 10.0,
         ..model.sampler
     };
-    ModelInfo { name: SAMPLER.into(), sampler, ..model }
+    ModelInfo { name: name.into(), sampler, ..model }
 }
 
 impl Scripted {
@@ -100,7 +99,7 @@ impl Scripted {
                         is_cpu: true,
                         bundled: vec!["fashion".into(), "mnist".into()],
                     });
-                    let opened = if name == SAMPLER { sampler() } else { model() };
+                    let opened = if name.ends_with("-sampler") { sampler(&name) } else { model() };
                     self.say(Event::Opened(Box::new(opened)));
                     let test_energies = (0..1000).map(|i| -3.0 + noise(i, 7)).collect();
                     let train = self.train.clone();

@@ -195,9 +195,9 @@ fn offers_sampler(ui: &mut Ui) -> bool {
     ui.add_space(4.0);
     note(
         ui,
-        "The built-in model of MNIST digits has chains with noise, for which it was trained: they go on changing.",
+        "A built-in model has chains with noise, for which it was trained: they go on changing.",
     );
-    let hover = "Opens the model of MNIST digits whose chains sample, and plays. Undo brings this run back.";
+    let hover = "Opens a built-in model whose chains sample, and plays. Undo brings this run back.";
     ui.button("Open chains that sample").on_hover_text(hover).clicked()
 }
 

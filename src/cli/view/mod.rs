@@ -56,7 +56,7 @@ pub(super) struct ViewArgs {
     /// Checkpoint of a run, a packed model, or the address of one, as in hf:OWNER/NAME or https://…/FILE.
     #[arg(long, value_name = "FILE")]
     checkpoint: Option<PathBuf>,
-    /// Bundled model: fashion, mnist, mnist-sampler, cifar10-jpeg, fashion-classifier, cifar10-jpeg-classifier, two-moons or two-moons-classifier.
+    /// Bundled model: fashion, fashion-sampler, mnist, mnist-sampler, cifar10-jpeg, fashion-classifier, cifar10-jpeg-classifier, two-moons or two-moons-classifier.
     #[arg(long, value_name = "NAME", value_parser = bundled::find, conflicts_with = "checkpoint")]
     model: Option<BundledModel>,
     /// Compute device: auto, gpu, cpu, or an adapter's index or name.

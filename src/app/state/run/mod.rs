@@ -5,6 +5,7 @@ mod model;
 mod overlay;
 mod playback;
 mod run_state;
+mod shown;
 mod undo;
 
 pub use overlay::Overlay;

@@ -28,7 +28,8 @@ impl RunState {
     pub(in crate::app) fn open_sampler(&mut self) {
         self.run_until(self.end_of_play());
         self.is_sampler_asked = true;
-        self.open(bundled::SAMPLER);
+        let dataset = self.model.as_ref().map(|model| model.dataset.as_str());
+        self.open(bundled::sampler_for(dataset.unwrap_or_default()));
     }
 
     /// Loads the chosen model once more, which could not be loaded before.
