@@ -78,8 +78,8 @@ fn a_sampling_step_holds_at_most_half_of_what_tracked_weights_hold() {
     let far = found.iter().zip(&expected).filter(|(a, b)| (*a - *b).abs() > tolerance).count();
     assert!(100 * far < found.len(), "{far} of {} differ", found.len());
     println!("sampling {} KiB, tracked {} KiB", sampling >> 10, tracked >> 10);
-    // Matrix products pack blocks, whose size follows the caches of a core: on processors with 2 MiB of L2 they take about 0.5 MiB
-    // more for each of the two cores than on those with 0.5 MiB.
+    // Matrix products pack blocks, whose size their library chooses by the processor: on an Intel Xeon with AVX-512, two cores took
+    // 0.4 MiB each that half of the tracked memory does not cover; on an AMD EPYC it does.
     let blocks = 1 << 20;
     assert!(2 * (sampling - blocks) <= tracked, "{sampling} bytes against {tracked}");
 }
