@@ -169,7 +169,7 @@ command -v brotli >/dev/null || fail "no brotli: apt-get install brotli"
 total=0
 for name in $compressible; do
     # These files are loaded only on request.
-    case $name in ./embed.* | ./lecture.* | ./sw.js | ./assets/*-classifier.* | ./assets/mnist* | ./assets/cifar10-* | ./assets/two-moons.* | ./assets/lessons/*) ;; *) total=$((total + $(size "$dist/$name.br"))) ;; esac
+    case $name in ./embed.* | ./lecture.* | ./sw.js | ./assets/*-classifier.* | ./assets/*-sampler.* | ./assets/mnist* | ./assets/cifar10-* | ./assets/two-moons.* | ./assets/lessons/*) ;; *) total=$((total + $(size "$dist/$name.br"))) ;; esac
 done
 row() { printf '%-34s %10s\n' "$1" "$2"; }
 row "bytes" ""

@@ -26,6 +26,7 @@ use crate::{
     trainer::{Divergence, StepError, StepReport, Trainer},
 };
 
+#[cfg(not(target_arch = "wasm32"))]
 pub(crate) use alike::check_same_settings;
 pub use error::TrainingError;
 pub use event::{Calibration, DataStatistics, RunDescription, TrainingEvent};
