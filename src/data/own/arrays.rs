@@ -186,7 +186,7 @@ pub(super) fn is_of_labels(name: &str) -> bool {
     name == BESIDE || name.ends_with(BESIDE_ONE)
 }
 
-/// The possible names of the labels of an array, the first that exists counts.
+/// The possible names of the labels of an array. The first one that exists is used.
 fn names_of_labels(file: &NamedFile) -> [String; 2] {
     let own_name = file.last();
     let stem = own_name.rsplit_once('.').map_or(own_name, |(stem, _)| stem);
