@@ -113,7 +113,7 @@ function createWorker() {
   const worker = new Worker(script, { type: 'module', name: 'jempp' });
   workers.push(worker);
   // Handles a worker that cannot start. The viewer replaces this handler later.
-  worker.onerror = (event) => fail(event.message || 'The worker script could not be loaded.');
+  worker.onerror = (event) => fail(event.message || 'worker.js could not be loaded.');
   const { port1, port2 } = new MessageChannel();
   port1.onmessage = ({ data }) => showProgress('model', data);
   worker.postMessage({ progress: port2 }, [port2]);

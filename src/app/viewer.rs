@@ -118,7 +118,11 @@ impl Viewer {
                 self.training.take(*update);
             }
             Event::Lab(update) => {
-                if let LabUpdate::Refused(reason) = &*update {
+                // Where nothing is shown yet, the reason has its place.
+                let is_shown = self.session.tab == Tab::Lab && self.lab.record.surface.is_none();
+                if let LabUpdate::Refused(reason) = &*update
+                    && !is_shown
+                {
                     self.session.complain(reason);
                 }
                 self.lab.take(*update);
@@ -135,7 +139,10 @@ impl Viewer {
             Event::Refused(reason) => {
                 self.session.loading = None;
                 self.run.refused(&reason, self.session.bundled.first());
-                self.session.complain(reason);
+                // Where nothing is shown, the reason has its place, and a notice would lie over the button.
+                if self.run.why_not.is_none() || self.session.tab != Tab::Chains {
+                    self.session.complain(reason);
+                }
             }
             Event::Failed(reason) => self.failed(&reason),
         }

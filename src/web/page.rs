@@ -188,7 +188,7 @@ impl PageWorker {
             // If a script cannot be loaded, the event has no message.
             let message = Reflect::get(&event, &"message".into()).ok();
             let message = message.and_then(|message| message.as_string());
-            let message = message.unwrap_or_else(|| "its script could not be loaded".into());
+            let message = message.unwrap_or_else(|| "worker.js could not be loaded".into());
             helper.take(vec![Event::Failed(format!("the page's worker failed: {message}"))]);
         });
         worker.set_onerror(Some(on_error.as_ref().unchecked_ref()));

@@ -43,14 +43,14 @@ after(async () => {
 
 /**
  * Opens a new page for test `t`. `path` is a query or a whole path; options: the `kind` of browser, routes, viewport…
- * A route without an answer fails. Requests that match `stalls` get no answer, and with `quick`, timers of seconds run twenty
+ * A route answers, or calls a function; without an answer it fails. Requests that match `stalls` get no answer, and with `quick`, timers of seconds run twenty
  * times as fast, also in workers.
  */
 export async function open(t, path = '', { kind = 'webgpu', routes = {}, stalls = null, quick = false, ...options } = {}) {
   const origin = await address();
   const context = await (await browser(kind)).newContext({ viewport: { width: 1280, height: 800 }, ...options });
   t.after(() => context.close());
-  for (const [pattern, answer] of Object.entries(routes)) await context.route(pattern, (route) => (answer ? route.fulfill(answer) : route.abort()));
+  for (const [pattern, answer] of Object.entries(routes)) await context.route(pattern, typeof answer === 'function' ? answer : (route) => (answer ? route.fulfill(answer) : route.abort()));
   if (stalls) await context.route(stalls, () => {});
   const page = await context.newPage();
   const [errors, requests] = [[], []];

@@ -85,9 +85,9 @@ test('the reason why the first model does not come stays, and it can be tried ag
     assert.match(state.why_not, /fashion\.planes/);
     assert.match(state.why_not, why);
     await page.context().unroute(path);
-    // The button is below the text.
-    for (let y = 60; y < 200 && (await until('a state', () => true)).why_not; y += 8) {
-      await page.mouse.click(240, y);
+    // The button is below the text, in the middle of the picture.
+    for (let y = 60; y < 280 && (await until('a state', () => true)).why_not; y += 8) {
+      await page.mouse.click(176, y);
       await page.waitForTimeout(100);
     }
     await until('chains after all', (s) => s.model === 'fashion' && s.last_step >= 1);
