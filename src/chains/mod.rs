@@ -190,7 +190,8 @@ impl<'a> ChainRun<'a> {
         Ok(self)
     }
 
-    /// Makes the following steps hold the logits; the extra cost is only the head of the network.
+    /// Makes the following steps hold the logits; the extra cost is only the head of the network, or a pass where the classifier has
+    /// not seen the noise of the chains.
     pub fn read_logits(&mut self) {
         self.energy = self.energy.clone().with_logits();
         self.ahead = None;
@@ -340,13 +341,21 @@ impl Iterator for ChainRun<'_> {
             .take()
             .unwrap_or_else(|| self.evaluate(ChainState { x: x.clone(), noise }, step));
         let Evaluation { sampler, info, next, begin } = evaluation;
-        let is_shown = self.reads_images || self.judge.is_some();
-        let shown = is_shown.then(|| match self.denoise_step(step) {
+        let length = self.denoise_step(step);
+        let is_unseen = length > 0.0 && self.checkpoint.config.class_denoise_step() > 0.0;
+        let is_classified = info.logits.is_some() && is_unseen;
+        let is_shown = self.reads_images || self.judge.is_some() || is_classified;
+        let shown = is_shown.then(|| match length {
             0.0 => x.clone(),
             length => denoised(x.clone(), info.gradient.clone(), length),
         });
+        let logits = match &shown {
+            Some(shown) if is_classified => Some(self.energy.logits(shown.clone())),
+            _ => info.logits.clone(),
+        };
         let wanted = Wanted {
             shown,
+            logits,
             reads_images: self.reads_images,
             acceptance: !is_last,
             judge: self.judge.as_ref(),

@@ -15,6 +15,8 @@ use crate::{
 pub(super) struct Wanted<'a> {
     /// The chains as they are shown and judged, shape (N, C, H, W).
     pub(super) shown: Option<Tensor<4>>,
+    /// The logits of the classes, shape (N, classes).
+    pub(super) logits: Option<Tensor<2>>,
     pub(super) reads_images: bool,
     pub(super) acceptance: bool,
     pub(super) judge: Option<&'a Network>,
@@ -56,7 +58,7 @@ impl Columns {
             (info.energy.clone(), info.summary.clone()),
             wanted.shown.filter(|_| wanted.reads_images),
             acceptance.map(|decided| decided.narrow(1, 1, 1)),
-            info.logits.clone(),
+            wanted.logits,
             judged,
             wanted.measured,
         );
@@ -93,7 +95,8 @@ pub struct ChainStep {
     /// The probability that MALA accepts the step from here; none for other samplers and at the end.
     pub acceptance: Option<Vec<f32>>,
     /// The logits (N, classes), flattened; none unless [`ChainRun::read_logits`](super::ChainRun::read_logits)
-    /// requests them.
+    /// requests them. If the classifier saw no noise in training (`data.classify_noisy = false`), they are those of the chains
+    /// without the noise of the data, as [`ChainStep::images`] has them.
     pub logits: Option<Vec<f32>>,
     /// The predictions of the judge, if the run has one.
     pub judged: Option<Judged>,

@@ -380,6 +380,12 @@ impl RunConfig {
     pub(crate) fn shared_noise(&self) -> f64 {
         if self.sampler.denoise_step > 0.0 { self.data.input_noise_std } else { 0.0 }
     }
+
+    /// The step that removes the noise of the data from an image before its class is read; 0 if the classifier saw this noise in
+    /// training.
+    pub(crate) fn class_denoise_step(&self) -> f64 {
+        if self.data.classify_noisy { 0.0 } else { self.sampler.denoise_step }
+    }
 }
 
 impl SamplerConfig {

@@ -80,6 +80,15 @@ pub struct LaneConfig {
     pub norm: Norm,
 }
 
+impl LaneConfig {
+    /// Whether chains of the lane have the noise of the data: the sampler adds it, and only chains from the replay buffer have it
+    /// from their start.
+    pub(crate) fn has_noise(&self, is_start: bool) -> bool {
+        let is_moved = !is_start && self.sampler.noise_std > 0.0;
+        self.sampler.denoise_step > 0.0 && (is_moved || self.start == ViewStart::Buffer)
+    }
+}
+
 impl Default for LaneConfig {
     fn default() -> Self {
         Self {

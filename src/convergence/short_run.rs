@@ -18,7 +18,7 @@ use crate::{
     data::{self, Dataset, spread},
     device::{ReadError, read_now},
     diagnostics::{DoesNotApply, KolmogorovSmirnov, kolmogorov_smirnov, mean_and_std},
-    energy::{Energy, JointEnergy},
+    energy::{Energy, JointEnergy, denoised},
     kernels,
     sampler::{ChainState, Sampler},
 };
@@ -106,12 +106,16 @@ pub(super) fn see(
         state = Sampler::at_step(section, step, num_steps).step(state, energy).0;
     }
     let radius = Sampler::new(section).proximal_radius().unwrap_or_default();
-    let short = evaluate(summaries, energy, state.x, radius, Some(run.start().clone()))?;
+    let config = &run.checkpoint().config;
+    let denoise_step = config.class_denoise_step();
+    let evaluate = |energy: &JointEnergy, x, start| {
+        evaluate(summaries, energy, x, denoise_step, radius, start)
+    };
+    let short = evaluate(energy, state.x, Some(run.start().clone()))?;
     let mut test = vec![Vec::new(); short.len()];
     let num_test_images = match test_images(run) {
         Ok((images, indices)) => {
             // Use the batch size of the chains, because batch norm may depend on it.
-            let config = &run.checkpoint().config;
             let noise = config.shared_noise();
             for batch in indices.chunks(run.labels().len()) {
                 let [c, h, w] = images.shape;
@@ -121,7 +125,7 @@ pub(super) fn see(
                 let data = TensorData::new(values, [batch.len(), c, h, w]);
                 let x = Tensor::from_data(data, &device);
                 let energy = run.energy_of_classes(labels);
-                let found = evaluate(summaries, &energy, x, radius, None)?;
+                let found = evaluate(&energy, x, None)?;
                 test.iter_mut().zip(found).for_each(|(all, found)| all.extend(found));
             }
             Ok(indices.len())
@@ -213,19 +217,24 @@ fn pick(images: &Dataset, classes: &BTreeSet<u32>) -> Vec<usize> {
     spread(of_classes.len(), MAX_TEST_IMAGES).map(|index| of_classes[index]).collect()
 }
 
-/// The summaries at `x`, one column each.
+/// The summaries at `x`, one column each. Classes are read at `x` after a step of length `denoise_step` down the energy.
 fn evaluate(
     summaries: &Summaries,
     energy: &JointEnergy,
     x: Tensor<4>,
+    denoise_step: f64,
     radius: f32,
     start: Option<Tensor<4>>,
 ) -> Result<Vec<Vec<f32>>, ReadError> {
     let found = energy.gradient(x.clone());
+    let logits = match denoise_step {
+        0.0 => found.logits,
+        step => Some(energy.logits(denoised(x.clone(), found.gradient.clone(), step))),
+    };
     let health = kernels::chain_summary(x.clone(), found.gradient, radius);
     let has_starts = start.is_some();
     let places = summaries.places().of(x, start);
-    let reads = (found.energy, health, places, found.logits);
+    let reads = (found.energy, health, places, logits);
     let (energies, health, places, logits) = read_now(reads)?;
     let logits = logits.unwrap_or_default();
     let health = |nth: usize| health.iter().skip(nth).step_by(3).copied().collect::<Vec<f32>>();

@@ -14,7 +14,7 @@ use crate::{
     config::{LaneConfig, ModelConfig, RunConfig, SamplerKind, StartKind, ViewStart},
     data,
     device::{Readable, read},
-    energy::{JointEnergy, energy_of_row},
+    energy::{JointEnergy, denoised, energy_of_row},
     model::{Network, with_weights_from},
     numbers::class_probabilities,
     sampler::{ChainState, Sampler, StepInfo},
@@ -38,6 +38,8 @@ pub(super) struct ImageLane {
     energy: JointEnergy,
     /// The temperature of p(y|x); the chains have none.
     temperature: Option<f64>,
+    /// Whether the classifier saw no noise of the data in training: classes are then read at chains without it.
+    classifies_clean: bool,
     state: ChainState,
     /// The state after the next step, if the current state was already evaluated with the current rule.
     next: Option<Tensor<4>>,
@@ -50,9 +52,16 @@ pub(super) struct ImageLane {
     spent: (f64, u64),
 }
 
-/// What is read of a lane at each step: energies, summaries, chains, gradients, logits and acceptances.
-pub(super) type LaneReads =
-    (Tensor<1>, Tensor<2>, Tensor<4>, Option<Tensor<4>>, Option<Tensor<2>>, Option<Tensor<2>>);
+/// What is read of a lane at each step: energies, summaries, chains, gradients, logits, those for the classes if they are others,
+/// and acceptances.
+pub(super) type LaneReads = (
+    Tensor<1>,
+    Tensor<2>,
+    Tensor<4>,
+    Option<Tensor<4>>,
+    (Option<Tensor<2>>, Option<Tensor<2>>),
+    Option<Tensor<2>>,
+);
 
 /// A model, and the network in training whose weights replace those of the model, if there is one.
 #[derive(Clone, Copy)]
@@ -128,6 +137,7 @@ impl ImageLane {
         Ok(Self {
             energy: energy_of(weights, &config, labels, device)?,
             temperature: weights.temperature(),
+            classifies_clean: checkpoint.config.class_denoise_step() > 0.0,
             config,
             start: read(x.clone()).await?,
             state: ChainState { x, noise: streams::CHAIN_NOISE.key(seed, 0) },
@@ -223,7 +233,13 @@ impl ImageLane {
         self.next = Some(self.keep_fixed(next.x));
         self.spent.0 += begin.elapsed().as_secs_f64();
         let StepInfo { energy, summary, acceptance, gradient, logits } = info;
-        (energy, summary, x, reads_gradients.then_some(gradient), logits, acceptance)
+        let has_noise = self.config.has_noise(self.state.noise.step == 0);
+        let class_logits = (has_noise && self.classifies_clean).then(|| {
+            let step = self.config.sampler.denoise_step;
+            self.energy.logits(denoised(x.clone(), gradient.clone(), step))
+        });
+        let gradient = reads_gradients.then_some(gradient);
+        (energy, summary, x, gradient, (logits, class_logits), acceptance)
     }
 
     /// The number of gradients that a step needs.
@@ -233,7 +249,7 @@ impl ImageLane {
 
     /// The state and the measurements of the chains, from what was read; `secs` is this lane's share of the wait.
     pub(super) fn decode(&mut self, read: <LaneReads as Readable>::Host, secs: f64) -> LaneStep {
-        let (mut energy, summary, x, gradient, logits, acceptance) = read;
+        let (mut energy, summary, x, gradient, (logits, class_logits), acceptance) = read;
         // The energy of a lane always returns logits; only MALA returns an acceptance.
         let (logits, acceptance) = (logits.unwrap_or_default(), acceptance.unwrap_or_default());
         let column = |nth: usize| summary.iter().skip(nth).step_by(3).copied().collect();
@@ -253,7 +269,8 @@ impl ImageLane {
                 saturation: column(2),
                 distance: distances(&x, &self.start, x.len() / num_chains),
                 probabilities: fitted(
-                    logits
+                    class_logits
+                        .unwrap_or(logits)
                         .chunks(num_classes)
                         .flat_map(|row| class_probabilities(row, self.temperature))
                         .map(f16::from_f32)

@@ -7,7 +7,7 @@ use jempp::{
     config::StartKind,
     convergence::{ConvergenceError, ConvergenceSettings, Recorder},
     device,
-    energy::{Energy, JointEnergy},
+    energy::{Energy, JointEnergy, denoised},
     shard::Shard,
     starts::SampleStart,
 };
@@ -136,6 +136,30 @@ fn images_and_logits_are_read_when_they_are_wanted() {
     assert!(second.distances(&start).unwrap().iter().all(|far| *far > 0.0));
     run.read_images(false);
     assert!(run.next().unwrap().unwrap().images.is_none());
+}
+
+#[test]
+fn a_classifier_that_saw_no_noise_reads_chains_without_it() {
+    let (mut model, device) = (moons(), device::cpu());
+    model.config.sampler.denoise_step = 0.5;
+    for classify_noisy in [true, false] {
+        model.config.data.classify_noisy = classify_noisy;
+        let mut run = ChainRun::new(&model, &short(), &device).unwrap();
+        run.read_logits();
+        let energy = run.energy().clone();
+        for step in all(run) {
+            // The starts have no noise.
+            let is_clean = !classify_noisy && step.step > 0;
+            let clean = denoised(step.x.clone(), step.info.gradient.clone(), 0.5);
+            let [as_is, clean] = [step.x.clone(), clean].map(|x| values(energy.logits(x)));
+            assert_ne!(as_is, clean);
+            let expected = if is_clean { clean } else { as_is };
+            let logits = step.logits.unwrap();
+            for (found, expected) in logits.iter().zip(expected) {
+                assert!((found - expected).abs() < 1e-4, "{found} {expected}");
+            }
+        }
+    }
 }
 
 #[test]

@@ -1,10 +1,14 @@
 //! The viewer's worker, with the real model on the CPU back end.
 use std::{cell::RefCell, collections::VecDeque, sync::Arc, time::Duration};
 
+use half::f16;
 use jempp::{
     app::Viewer,
+    bundled,
+    chains::{ChainRun, ChainSettings},
     checkpoint::Checkpoint,
     config::{ConfigError, RunConfig, SamplerKind, ViewStart, ViewState},
+    device,
     worker::{self, Command, Event, LaneStep, ModelInfo, RunRequest, TrainingUpdate, Worker},
 };
 
@@ -235,6 +239,45 @@ fn chains_of_a_class_show_energies_that_compare_with_any_images() {
     for (a, b) in joint.iter().zip(&conditional) {
         assert!((a - b).abs() < 1e-3, "{a} {b}");
     }
+}
+
+#[test]
+fn the_window_reads_classes_as_the_command_line_does() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("moons.safetensors");
+    let mut checkpoint = bundled::find("two-moons").unwrap().load().unwrap();
+    // Chains with noise, of a classifier that has seen none.
+    checkpoint.config.data.classify_noisy = false;
+    let sampler = &mut checkpoint.config.sampler;
+    (sampler.kind, sampler.noise_std, sampler.denoise_step) = (SamplerKind::Sgld, 0.1, 0.5);
+    checkpoint.save(&path).unwrap();
+    let (desk, model) = Desk::open(path.to_str().unwrap());
+    let request =
+        RunRequest { seed: 5, labels: vec![0, 0, 1, 1], lanes: vec![model.lane()], image: None };
+    desk.ask(Command::Restart(request));
+    desk.step(0);
+    let shown = desk.run_to(3)[0].numbers.probabilities.clone();
+    let settings =
+        ChainSettings { per_class: 2, num_steps: 3, seed: 5, ..ChainSettings::default() };
+    let mut run = ChainRun::new(&checkpoint, &settings, &device::cpu()).unwrap();
+    run.read_logits();
+    let last = run.last().unwrap().unwrap();
+    let expected = last.class_probabilities().unwrap();
+    let near = |shown: &[f16], expected: &[f32]| {
+        shown.iter().zip(expected).all(|(a, b)| (a.to_f32() - b).abs() < 2e-3)
+    };
+    assert!(near(&shown, &expected), "{shown:?} {expected:?}");
+    // At the chains with their noise, the same classifier says something else.
+    let as_is = checkpoint.network(&device::cpu()).unwrap().logits(last.x);
+    let as_is = device::read_now(as_is).unwrap();
+    let as_is: Vec<f32> = as_is
+        .chunks(2)
+        .flat_map(|row| {
+            let p = 1.0 / (1.0 + (row[1] - row[0]).exp());
+            [p, 1.0 - p]
+        })
+        .collect();
+    assert!(!near(&shown, &as_is), "{as_is:?}");
 }
 
 #[test]

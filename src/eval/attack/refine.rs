@@ -34,7 +34,7 @@ impl Refinement {
     /// noise gets refined images without it, where the energy can remove it.
     pub(in crate::eval) fn new(config: &RunConfig, first_layer_is_affine: bool) -> Self {
         let (sampler, eval) = (&config.sampler, &config.eval);
-        let denoise_step = if config.data.classify_noisy { 0.0 } else { sampler.denoise_step };
+        let denoise_step = config.class_denoise_step();
         let (num_steps, noise_std) = (eval.refine_steps, eval.refine_noise_std);
         let config = SamplerConfig { noise_std, ..sampler.clone() };
         let draws = |count: usize| if noise_std > 0.0 { count as u32 } else { 1 };

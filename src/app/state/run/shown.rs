@@ -4,14 +4,7 @@ use super::{
     overlay::Overlay,
     run_state::{RunState, Selection},
 };
-use crate::config::{LaneConfig, SamplerKind, ViewStart};
-
-/// Whether chains of a lane have the noise of the data: its sampler adds it, and only those from the replay buffer have it from
-/// their start.
-fn has_noise(lane: &LaneConfig, is_start: bool) -> bool {
-    let is_moved = !is_start && lane.sampler.noise_std > 0.0;
-    lane.sampler.denoise_step > 0.0 && (is_moved || lane.start == ViewStart::Buffer)
-}
+use crate::config::{LaneConfig, SamplerKind};
 
 impl RunState {
     /// What the grid shows: what a person chose, if it can be shown; else the chains without the noise of the data if they have it,
@@ -30,7 +23,7 @@ impl RunState {
             matches!(lane.sampler.kind, SamplerKind::ProximalSgld | SamplerKind::Pyld)
         };
         match overlay {
-            Overlay::Denoised => self.lanes.iter().any(|lane| has_noise(lane, false)),
+            Overlay::Denoised => self.lanes.iter().any(|lane| lane.has_noise(false)),
             Overlay::Clamped => self.lanes.iter().any(clips),
             Overlay::Images | Overlay::Gradient | Overlay::Change => true,
         }
@@ -43,7 +36,7 @@ impl RunState {
 
     /// The same for the chains of a recorded step.
     pub(in crate::app) fn denoise_step_at(&self, lane: usize, step: u64) -> f32 {
-        match self.lanes.get(lane).filter(|lane| has_noise(lane, step == 0)) {
+        match self.lanes.get(lane).filter(|lane| lane.has_noise(step == 0)) {
             Some(lane) if self.shown_overlay() == Overlay::Denoised => {
                 lane.sampler.denoise_step as f32
             }
