@@ -18,6 +18,8 @@ mod interop;
 mod merge;
 mod opening;
 mod pack;
+mod parts;
+mod processes;
 mod progress;
 mod ranks;
 #[cfg(feature = "report")]
@@ -230,7 +232,14 @@ const PRINTING: [&str; 4] = ["config", "data", "devices", "bench"];
 pub fn main() -> u8 {
     let parsed = command().try_get_matches();
     match parsed.and_then(|matches| Ok((Cli::from_arg_matches(&matches)?, matches))) {
-        Ok((cli, matches)) => exit_status(run(cli), matches.subcommand_name()),
+        Ok((cli, matches)) => {
+            let command = matches.subcommand_name();
+            let is_part = matches
+                .subcommand()
+                .is_some_and(|(_, given)| given.try_contains_id("shard").unwrap_or(false));
+            let checked = processes::check_single(command, is_part);
+            exit_status(checked.and_then(|()| run(cli)), command)
+        }
         Err(error) => unparsed(&error),
     }
 }
@@ -244,15 +253,20 @@ fn command() -> clap::Command {
     absent::mark(Cli::command()).mut_subcommands(|command| command.mut_args(takes_numbers))
 }
 
-/// Prints the help or the complaint of the parser; returns the exit status.
+/// Prints the help or the complaint of the parser; returns the exit status. Of several processes, only one prints.
 fn unparsed(error: &clap::Error) -> u8 {
+    let status = u8::try_from(error.exit_code()).unwrap_or(1);
+    if status == 0 && processes::is_later_rank() {
+        return status;
+    }
+    processes::let_first_speak();
     let printed = error.print().and_then(|()| std::io::stdout().flush());
     match printed {
         Err(lost) if !error.use_stderr() => {
             say::lose(lost);
             exit_status(Ok(()), Some(PRINTING[0]))
         }
-        _ => u8::try_from(error.exit_code()).unwrap_or(1),
+        _ => status,
     }
 }
 

@@ -1,6 +1,6 @@
 //! The command `jempp eval`: measures a model.
 
-use std::path::PathBuf;
+use std::{cell::Cell, path::PathBuf};
 
 use anyhow::{bail, ensure};
 use clap::{Args, builder::PossibleValuesParser};
@@ -8,6 +8,7 @@ use clap::{Args, builder::PossibleValuesParser};
 use super::{
     absent, device_row, memory_row,
     opening::{self, ModelArgs, OutArgs, command, default_folder, say_moved, say_part},
+    parts,
     progress::during,
     say_opening, settings,
     steps::Steps,
@@ -225,7 +226,7 @@ const OTHER_TEST_PART: &str = "the test part is not the one of the training run,
 
 pub(super) fn run(args: EvalArgs) -> anyhow::Result<()> {
     let out = args.out.destination(&default_folder(DEFAULT_EVALUATION, args.shard));
-    let kept = out.check(Job::Eval)?;
+    let kept = parts::check(&out, Job::Eval, args.shard)?;
     let (bytes, mut checkpoint) = args.model.load_file()?;
     let data = args.data.as_deref().map(settings::data_dir).transpose()?;
     let data: Vec<_> = data.into_iter().collect();
@@ -283,11 +284,18 @@ pub(super) fn run(args: EvalArgs) -> anyhow::Result<()> {
     let mut steps = Steps::new();
     let mut report = |part, done, total| steps.show(part, done, total);
     if let Some(shard) = args.shard {
+        let is_made = Cell::new(false);
+        let place = |out: &Destination, made_by: &MadeBy| {
+            let place = parts::place(out, made_by);
+            is_made.set(matches!(place, Ok(None)));
+            place
+        };
         let found = evaluate_part(
             &checkpoint,
             splits,
             &request,
             shard,
+            &place,
             &device.device,
             &signals::is_requested,
             &mut report,
@@ -300,6 +308,9 @@ pub(super) fn run(args: EvalArgs) -> anyhow::Result<()> {
             found => {
                 let file = found?;
                 signals::work_is_done();
+                if is_made.get() {
+                    say!("{}", parts::MADE_BEFORE);
+                }
                 say_moved(&request.out, &file);
                 say_part(shard, folder_of(&file));
             }

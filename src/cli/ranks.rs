@@ -2,12 +2,13 @@
 
 use anyhow::bail;
 
-use super::tune::TuneArgs;
+use super::{processes::let_first_speak, tune::TuneArgs};
 use crate::{
     device::ComputeDevice,
     kernel_choices::Tuning,
     ranks::{
         RankDevice, Ranks,
+        account::Spent,
         launch::{self, Launch},
     },
     say::{self, complain, set_silent},
@@ -26,16 +27,34 @@ pub(super) fn join() -> anyhow::Result<Ranks> {
 
 #[cfg(feature = "mpi")]
 fn connect(launch: Launch) -> anyhow::Result<Ranks> {
-    use crate::ranks::mpi;
-    let ranks = mpi::connect(launch.size, |own, other, silence| {
-        // One line, of a rank that lives.
-        set_silent(own > 1);
-        complain!(
-            "error: rank {other} has not been heard of for {} seconds, so all ranks end. The run's last checkpoint is whole: \
-             `jempp train --resume` continues from it",
-            silence.as_secs()
-        );
-    })?;
+    use crate::{
+        ranks::mpi::{self, Program},
+        signals,
+    };
+    let ranks = mpi::connect(
+        launch.size,
+        Program {
+            is_asked_to_stop: signals::is_requested,
+            on_silence: |own, other, silence| {
+                // One line, of a rank that lives.
+                set_silent(own > 1);
+                complain!(
+                    "error: rank {other} has not been heard of for {} seconds, so all ranks end. The run's last checkpoint is \
+                     whole: `jempp train --resume` continues from it",
+                    silence.as_secs()
+                );
+            },
+            on_standstill: |waited| {
+                complain!(
+                    "error: the run was asked to stop, and a rank has not answered for {} seconds, so all ranks end. What came \
+                     after the run's last checkpoint is not saved: `jempp train --resume` continues from it",
+                    waited.as_secs()
+                );
+            },
+        },
+    );
+    // The library does not fit any of the ranks.
+    let ranks = ranks.inspect_err(|_| let_first_speak())?;
     let computer = mpi::computer();
     leave(&ranks, ranks.meet(&computer).map_err(Into::into))?;
     leave(&ranks, share_cores(&ranks, &computer).map_err(Into::into))?;
@@ -44,6 +63,7 @@ fn connect(launch: Launch) -> anyhow::Result<Ranks> {
 
 #[cfg(not(feature = "mpi"))]
 fn connect(launch: Launch) -> anyhow::Result<Ranks> {
+    let_first_speak();
     bail!(
         "{} started {} processes, and each of them would train the same run, because {}",
         launch.launcher,
@@ -195,6 +215,18 @@ pub(super) fn describe(ranks: &Ranks, batch_size: usize) -> String {
     said
 }
 
+/// The time in exchanges in words, for the end of a run.
+pub(super) fn in_exchanges(spent: &Spent) -> String {
+    let Spent { whole, sums, logits, chains, rest } = spent;
+    let [all, whole, sums, logits, chains, rest] =
+        [*sums + *logits + *chains + *rest, *whole, *sums, *logits, *chains, *rest]
+            .map(|time| format!("{:.1}", time.as_secs_f64()));
+    format!(
+        "{all} of {whole} s, with the waits for slower ranks: {sums} s for sums of gradients, {logits} s for logits, {chains} s \
+         for chains, {rest} s for the rest"
+    )
+}
+
 /// The different ones of what the ranks have, each with its ranks.
 fn grouped<T: PartialEq>(of_ranks: impl Iterator<Item = T>) -> Vec<(T, Vec<usize>)> {
     let mut groups: Vec<(T, Vec<usize>)> = Vec::new();
@@ -236,6 +268,8 @@ pub(super) fn leave<T>(ranks: &Ranks, result: anyhow::Result<T>) -> anyhow::Resu
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::ranks::threads;
 
@@ -274,6 +308,23 @@ mod tests {
                 "{begin}; their devices differ, so rank 0 sends its weights to all after every update; rank 0: H200, 550; \
                  rank 1: H200, 560; rank 2: CPU back end"
             )
+        );
+    }
+
+    #[test]
+    fn the_time_in_exchanges_is_told_in_one_line() {
+        let secs = Duration::from_secs_f64;
+        let spent = Spent {
+            whole: secs(30.0),
+            sums: secs(1.2),
+            logits: secs(0.3),
+            chains: secs(0.1),
+            rest: Duration::ZERO,
+        };
+        assert_eq!(
+            in_exchanges(&spent),
+            "1.6 of 30.0 s, with the waits for slower ranks: 1.2 s for sums of gradients, 0.3 s for logits, 0.1 s for chains, \
+             0.0 s for the rest"
         );
     }
 

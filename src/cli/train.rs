@@ -222,6 +222,11 @@ pub(super) fn run(args: TrainArgs) -> anyhow::Result<()> {
         Some(path) => resume(&args, path, &ranks),
         None => start(&args, &ranks),
     });
+    if result.is_ok()
+        && let Some(spent) = ranks.spent()
+    {
+        say!("Exchanges: {}.", ranks::in_exchanges(&spent));
+    }
     let is_complete = ranks::leave(&ranks, result)?;
     if is_complete {
         signals::work_is_done();

@@ -15,8 +15,7 @@ use crate::{
     checkpoint::Checkpoint,
     data::Splits,
     results_folder::{
-        Destination, Job, MadeBy, PART_FILE, PartFolder, PartOf, PartsError, ResultsError,
-        write_numbers,
+        Destination, MadeBy, PART_FILE, PartFolder, PartOf, PartsError, ResultsError, write_numbers,
     },
     shard::Shard,
 };
@@ -32,22 +31,27 @@ struct EvalPart {
     seconds: Vec<f64>,
 }
 
-/// Does one part of an evaluation and writes what it found out to the folder of the request; see [`super::evaluate`] for
-/// the arguments.
+/// The folder for a part with this record; none if the part is done in the folder that is asked for.
+type Place<'a> = &'a dyn Fn(&Destination, &MadeBy) -> Result<Option<Destination>, ResultsError>;
+
+/// Does one part of an evaluation and writes what it found out to the folder of the request, unless it is done there; see
+/// [`super::evaluate`] for the arguments. `place` decides about the folder, once the settings of the part are known and before
+/// the long work. Returns the file.
 ///
 /// # Errors
 /// As [`super::evaluate`]; a request for FID, which is measured of whole sets only; [`EvalError::Stopped`] if the part was
 /// stopped before it was done: then nothing is written.
+#[allow(clippy::too_many_arguments, reason = "those of a whole evaluation, and two of the part")]
 pub fn evaluate_part(
     checkpoint: &Checkpoint,
     splits: Splits,
     request: &EvalRequest,
     shard: Shard,
+    place: Place,
     device: &Device,
     stop: &dyn Fn() -> bool,
     report: &mut dyn FnMut(&'static str, usize, usize),
 ) -> Result<PathBuf, EvalError> {
-    request.out.check(Job::Eval)?;
     if request.fid.is_some() {
         let why = "FID is measured of whole sets of samples, not of a part of an evaluation";
         return Err(EvalError::Request(why.into()));
@@ -57,6 +61,12 @@ pub fn evaluate_part(
         Evaluation::prepare(checkpoint, splits, request, shard, device, &mut progress)?;
     let described = serde_json::to_string(&evaluation.nothing_yet());
     let described = described.map_err(|error| EvalError::Request(error.to_string()))?;
+    // Before the work, which takes the images that the settings have checksums of.
+    let part_of = PartOf::new(shard, evaluation.settings());
+    let made_by = MadeBy { part: Some(part_of), ..made_by(request) };
+    let Some(out) = place(&request.out, &made_by)? else {
+        return Ok(request.out.path.join(PART_FILE));
+    };
     let parts = evaluation.parts.clone();
     let (mut seen, mut seconds) = (evaluation.seen(), Vec::new());
     for &part in &parts {
@@ -64,9 +74,7 @@ pub fn evaluate_part(
         evaluation.see(part, &mut seen, &mut progress)?;
         seconds.push(start.elapsed().as_secs_f64());
     }
-    let part_of = PartOf::new(shard, evaluation.settings());
-    let made_by = MadeBy { part: Some(part_of), ..made_by(request) };
-    let folder = request.out.claim(made_by)?;
+    let folder = out.claim(made_by)?;
     let path = folder.file(PART_FILE);
     let part = EvalPart { described, parts, seen, seconds };
     write_numbers(&path, &part).map_err(ResultsError::io(&path))?;

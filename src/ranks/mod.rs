@@ -6,9 +6,11 @@
 //!
 //! A failure of one rank travels in the next exchange, so that all ranks leave together with the same error.
 
+pub(crate) mod account;
 pub(crate) mod launch;
 #[cfg(all(feature = "mpi", not(target_arch = "wasm32")))]
 pub(crate) mod mpi;
+mod orders;
 mod setup;
 #[cfg(not(target_arch = "wasm32"))]
 #[doc(hidden)]
@@ -20,10 +22,13 @@ use std::{
     fmt::{Debug, Display},
     ops::Range,
     sync::{
-        OnceLock,
+        Mutex, OnceLock, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
 };
+
+use account::{Account, Purpose, Spent};
+pub(crate) use orders::Order;
 
 /// Why the ranks of a run cannot continue together.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -62,7 +67,14 @@ pub(crate) trait Link: Debug + Send + Sync {
     fn sum(&self, values: &mut [f32]) -> Result<(), RankError>;
     /// Ends all ranks at once, if they are processes.
     fn abort(&self);
+    /// Whether another rank has said, outside the exchanges, that it was asked to stop.
+    fn is_stop_heard(&self) -> bool {
+        false
+    }
 }
+
+/// A moment of a session: the number of steps done, and of recoveries. No two states of the weights have the same.
+pub(crate) type Moment = (u64, usize);
 
 /// The position of a rank: in the run, and among the ranks of its computer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -120,21 +132,9 @@ struct Group {
     is_stopping: AtomicBool,
     /// Whether all ranks know that nothing more will be exchanged.
     is_over: AtomicBool,
-}
-
-/// What rank 0 tells the others to do next.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Order {
-    /// Do a training step.
-    Step,
-    /// Leave: the run is complete or saved.
-    Leave,
-    /// Leave: rank 0 has an error.
-    Fail,
-}
-
-impl Order {
-    const ALL: [Self; 3] = [Self::Step, Self::Leave, Self::Fail];
+    /// The last moment at which the weights of all ranks were found to be the same.
+    compared: Mutex<Option<Moment>>,
+    account: Account,
 }
 
 impl Ranks {
@@ -153,6 +153,8 @@ impl Ranks {
             is_mixed: AtomicBool::new(false),
             is_stopping: AtomicBool::new(false),
             is_over: AtomicBool::new(false),
+            compared: Mutex::new(None),
+            account: Account::default(),
         })))
     }
 
@@ -215,13 +217,34 @@ impl Ranks {
 
     /// Whether some rank was asked to stop.
     pub(crate) fn is_stopping(&self) -> bool {
-        self.0.as_ref().is_some_and(|group| group.is_stopping.load(Ordering::Relaxed))
+        self.0.as_ref().is_some_and(|group| {
+            group.is_stopping.load(Ordering::Relaxed) || group.link.is_stop_heard()
+        })
     }
 
     pub(crate) fn set_stopping(&self) {
         if let Some(group) = &self.0 {
             group.is_stopping.store(true, Ordering::Relaxed);
         }
+    }
+
+    /// Notes that the weights of all ranks are the same at a moment.
+    pub(crate) fn set_compared(&self, moment: Moment) {
+        if let Some(group) = &self.0 {
+            *group.compared.lock().unwrap_or_else(PoisonError::into_inner) = Some(moment);
+        }
+    }
+
+    /// Whether the weights of all ranks were found to be the same at this moment.
+    pub(crate) fn are_compared(&self, moment: Moment) -> bool {
+        let Some(group) = &self.0 else { return true };
+        let last = *group.compared.lock().unwrap_or_else(PoisonError::into_inner);
+        last == Some(moment)
+    }
+
+    /// How long this rank was in exchanges; nothing before the first step, or for the only rank.
+    pub(crate) fn spent(&self) -> Option<Spent> {
+        self.0.as_ref().and_then(|group| group.account.spent())
     }
 
     /// Whether the ranks have devices that round differently, so that they must not update their weights alone.
@@ -238,7 +261,11 @@ impl Ranks {
     }
 
     /// The bytes of every rank in their order, or the error of the first rank that has one.
-    fn gather_bytes(&self, own: Result<Vec<u8>, String>) -> Result<Vec<Vec<u8>>, RankError> {
+    fn gather_bytes(
+        &self,
+        purpose: Purpose,
+        own: Result<Vec<u8>, String>,
+    ) -> Result<Vec<Vec<u8>>, RankError> {
         let Some(group) = &self.0 else {
             let failed = |message| RankError::Failed { place: self.place(0), message };
             return own.map(|own| vec![own]).map_err(failed);
@@ -247,7 +274,8 @@ impl Ranks {
             Ok(bytes) => [&[0], &*bytes].concat(),
             Err(text) => [&[1], text.as_bytes()].concat(),
         };
-        let mut all = group.link.gather(&message).map_err(|error| self.over(error))?;
+        let gathered = group.account.count(purpose, || group.link.gather(&message));
+        let mut all = gathered.map_err(|error| self.over(error))?;
         for (rank, bytes) in all.iter().enumerate() {
             if bytes.first() != Some(&0) {
                 let message = String::from_utf8_lossy(bytes.get(1..).unwrap_or(&[])).into_owned();
@@ -268,8 +296,21 @@ impl Ranks {
         &self,
         own: Result<Vec<f32>, E>,
     ) -> Result<Vec<Vec<f32>>, RankError> {
+        self.gather_for(Purpose::Rest, own)
+    }
+
+    /// As [`Ranks::gather`], for a purpose whose time is counted by itself.
+    ///
+    /// # Errors
+    /// Some rank has an error.
+    pub(crate) fn gather_for<E: Display>(
+        &self,
+        purpose: Purpose,
+        own: Result<Vec<f32>, E>,
+    ) -> Result<Vec<Vec<f32>>, RankError> {
         let own = own.map_err(|error| error.to_string());
-        let all = self.gather_bytes(own.map(|own| bytemuck::cast_slice(&own).to_vec()))?;
+        let own = own.map(|own| bytemuck::cast_slice(&own).to_vec());
+        let all = self.gather_bytes(purpose, own)?;
         Ok(all.iter().map(|bytes| bytemuck::pod_collect_to_vec(bytes)).collect())
     }
 
@@ -284,17 +325,21 @@ impl Ranks {
     ) -> Result<Vec<f32>, RankError> {
         let own = own.map_err(|error| error.to_string());
         let Some(group) = &self.0 else {
-            return self
-                .gather_bytes(own.clone().map(|_| Vec::new()))
-                .and(Ok(own.unwrap_or_default()));
+            return own.map_err(|message| RankError::Failed { place: self.place(0), message });
         };
-        // The last value counts the ranks with an error.
-        let mut values = own.clone().unwrap_or_else(|_| vec![0.0; len]);
+        // The gradients are large: they are not copied here.
+        let (mut values, failure) = match own {
+            Ok(values) => (values, None),
+            Err(message) => (Vec::new(), Some(message)),
+        };
         values.resize(len, 0.0);
-        values.push(if own.is_err() { 1.0 } else { 0.0 });
-        group.link.sum(&mut values).map_err(|error| self.over(error))?;
+        values.reserve_exact(1);
+        // The last value counts the ranks with an error.
+        values.push(if failure.is_some() { 1.0 } else { 0.0 });
+        let summed = group.account.count(Purpose::Sums, || group.link.sum(&mut values));
+        summed.map_err(|error| self.over(error))?;
         if values.pop() != Some(0.0) {
-            self.gather_bytes(own.map(|_| Vec::new()))?;
+            self.gather_bytes(Purpose::Rest, failure.map_or_else(|| Ok(Vec::new()), Err))?;
         }
         Ok(values)
     }
@@ -315,7 +360,7 @@ impl Ranks {
             Ok(_) => Ok(Vec::new()),
             Err(error) => Err(error.to_string()),
         };
-        match (self.gather_bytes(words), result) {
+        match (self.gather_bytes(Purpose::Rest, words), result) {
             (Ok(_), result) => result,
             // Its own error says more, for example which advice belongs to it.
             (Err(_), Err(own)) if self.rank() == 0 => Err(own),
@@ -332,42 +377,8 @@ impl Ranks {
         own: impl FnOnce() -> Result<Vec<u8>, E>,
     ) -> Result<Vec<u8>, E> {
         let Some(group) = &self.0 else { return own() };
-        if self.follows() {
-            self.agree(Ok::<_, E>(()))?;
-            return group.link.broadcast(Vec::new()).map_err(|error| self.over(error).into());
-        }
-        let bytes = self.agree(own())?;
-        group.link.broadcast(bytes).map_err(|error| self.over(error).into())
-    }
-
-    /// Tells the other ranks what to do next.
-    ///
-    /// # Errors
-    /// The ranks have left already.
-    pub(crate) fn order(&self, order: Order) -> Result<(), RankError> {
-        let Some(group) = &self.0 else { return Ok(()) };
-        if self.is_over() {
-            return Err(RankError::Gone);
-        }
-        if order != Order::Step {
-            self.set_over();
-        }
-        let sent = group.link.broadcast(vec![order as u8]);
-        sent.map(drop).map_err(|error| self.over(error))
-    }
-
-    /// Waits for the next order of rank 0.
-    ///
-    /// # Errors
-    /// The ranks have left already.
-    pub(crate) fn next_order(&self) -> Result<Order, RankError> {
-        let Some(group) = &self.0 else { return Ok(Order::Leave) };
-        let bytes = group.link.broadcast(Vec::new()).map_err(|error| self.over(error))?;
-        let order = Order::ALL.into_iter().find(|&order| bytes == [order as u8]);
-        let order = order.unwrap_or(Order::Fail);
-        if order != Order::Step {
-            self.set_over();
-        }
-        Ok(order)
+        let bytes = self.agree(if self.follows() { Ok(Vec::new()) } else { own() })?;
+        let sent = group.account.count(Purpose::Rest, || group.link.broadcast(bytes));
+        sent.map_err(|error| self.over(error).into())
     }
 }

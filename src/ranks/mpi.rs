@@ -1,8 +1,13 @@
 //! Ranks that are processes, connected by MPI.
 //!
 //! No call waits inside MPI: every exchange is started and then asked for, so that a rank that waits leaves its core to
-//! others. A second thread of each rank tells the others every second that it lives. A rank of which nothing is heard for
-//! [`PATIENCE`] ends all ranks: so a run cannot hang, however the launcher deals with a process that dies.
+//! others. A second thread of each rank tells the others every second that it lives, and whether it knows of a request to
+//! stop. A rank of which nothing is heard for [`PATIENCE`] ends all ranks: so a process that dies ends the run, however the
+//! launcher deals with it.
+//!
+//! A rank that lives but is stuck, for example in a driver, still says that it lives, and the others wait for it. Only once
+//! the run is asked to stop does rank 0 lose patience with such a rank ([`Mpi::bear`]). If rank 0 itself is stuck, the run
+//! waits until it is killed.
 
 use std::{
     sync::{
@@ -30,8 +35,12 @@ use super::{Link, Position, RankError, Ranks};
 
 /// How long a rank may say nothing before the others give it up.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// The variable with another patience, in seconds, for tests.
+const PATIENCE_VARIABLE: &str = "JEMPP_RANK_PATIENCE";
 /// The time between two signs of life.
 const BEAT: Duration = Duration::from_secs(1);
+/// What a sign of life says: that the rank lives, or also that it knows of a request to stop.
+static BEATS: [u8; 2] = [1, 2];
 /// A thread that was itself stopped for so long knows nothing of the others.
 const OWN_PAUSE: Duration = Duration::from_secs(5);
 /// The most values that one exchange sends at a time. MPI counts them with 32 bits.
@@ -61,14 +70,30 @@ pub(crate) enum StartError {
     },
 }
 
-/// What is done before all ranks end, because nothing is heard of one: this rank, the other one, and for how long.
-pub(crate) type OnSilence = fn(usize, usize, Duration);
+/// What the connection asks of the program, and what it has the program say before all ranks end.
+#[derive(Clone, Copy)]
+pub(crate) struct Program {
+    /// Whether this process was asked to stop.
+    pub(crate) is_asked_to_stop: fn() -> bool,
+    /// Nothing is heard of a rank: this rank, the other one, and for how long.
+    pub(crate) on_silence: fn(usize, usize, Duration),
+    /// The others do not answer rank 0 although the run was asked to stop: for how long.
+    pub(crate) on_standstill: fn(Duration),
+}
+
+/// How long a rank may say nothing, or not answer.
+fn patience() -> Duration {
+    let text = std::env::var(PATIENCE_VARIABLE).ok();
+    let secs: Option<u64> = text.and_then(|text| text.trim().parse().ok());
+    // In less time than a few signs of life, ranks that live would be given up.
+    secs.map_or(PATIENCE, |secs| Duration::from_secs(secs).max(3 * BEAT))
+}
 
 /// Connects this process to the `launched` ranks of its run.
 ///
 /// # Errors
 /// The MPI library does not fit.
-pub(crate) fn connect(launched: usize, on_silence: OnSilence) -> Result<Ranks, StartError> {
+pub(crate) fn connect(launched: usize, program: Program) -> Result<Ranks, StartError> {
     let started = mpi::initialize_with_threading(Threading::Serialized);
     let (universe, threading) = started.ok_or(StartError::OneThread)?;
     if threading < Threading::Serialized {
@@ -86,16 +111,18 @@ pub(crate) fn connect(launched: usize, on_silence: OnSilence) -> Result<Ranks, S
         local_rank: of_computer.rank() as usize,
         local_size: of_computer.size() as usize,
     };
-    let calls = Arc::new(Mutex::new(()));
-    let is_over = Arc::new(AtomicBool::new(false));
-    let watch = Watch {
-        world: Connection(world.duplicate()),
-        calls: calls.clone(),
-        is_over: is_over.clone(),
-        on_silence,
-    };
+    let shared = Arc::new(Shared {
+        calls: Mutex::new(()),
+        is_over: AtomicBool::new(false),
+        is_stop_heard: AtomicBool::new(false),
+        program,
+        patience: patience(),
+    });
+    let watch = Watch { world: Connection(world.duplicate()), shared: shared.clone() };
     let watch = std::thread::Builder::new().name("ranks".into()).spawn(move || watch.run()).ok();
-    let link = Mpi { world: Connection(world), calls, is_over, watch, universe: Some(universe) };
+    let pace = Mutex::new(Pace { last: Instant::now(), longest: Duration::ZERO });
+    let (world, universe) = (Connection(world), Some(universe));
+    let link = Mpi { world, position, shared, pace, watch, universe };
     Ok(Ranks::linked(position, Box::new(link)))
 }
 
@@ -113,12 +140,42 @@ unsafe impl Send for Connection {}
 // SAFETY: as above.
 unsafe impl Sync for Connection {}
 
+/// What both threads of a rank know.
+struct Shared {
+    /// Held during every call of MPI.
+    calls: Mutex<()>,
+    /// Ends the thread that watches the others.
+    is_over: AtomicBool,
+    /// Whether a sign of life told of a request to stop.
+    is_stop_heard: AtomicBool,
+    program: Program,
+    patience: Duration,
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, ()> {
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether this rank knows of a request to stop.
+    fn is_asked_to_stop(&self) -> bool {
+        (self.program.is_asked_to_stop)() || self.is_stop_heard.load(Ordering::Relaxed)
+    }
+}
+
+/// How fast exchanges follow one another.
+struct Pace {
+    /// When the last exchange was done.
+    last: Instant,
+    /// The longest time from the end of one exchange to the end of the next: of computing and of waiting.
+    longest: Duration,
+}
+
 struct Mpi {
     world: Connection,
-    /// Held during every call of MPI.
-    calls: Arc<Mutex<()>>,
-    /// Ends the thread that watches the others.
-    is_over: Arc<AtomicBool>,
+    position: Position,
+    shared: Arc<Shared>,
+    pace: Mutex<Pace>,
     watch: Option<JoinHandle<()>>,
     universe: Option<Universe>,
 }
@@ -129,40 +186,73 @@ impl std::fmt::Debug for Mpi {
     }
 }
 
-fn lock(calls: &Mutex<()>) -> MutexGuard<'_, ()> {
-    calls.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 impl Mpi {
-    /// Starts an exchange and waits until it is done.
-    fn wait_for<'a, D: ?Sized + 'a, S: Scope<'a>>(
+    /// Starts an exchange and waits until it is done. `bear` is called now and then while it waits long.
+    fn wait_bearing<'a, D: ?Sized + 'a, S: Scope<'a>>(
         &self,
         start: impl FnOnce() -> Request<'a, D, S>,
+        mut bear: impl FnMut(),
     ) {
         let mut request = {
-            let _one = lock(&self.calls);
+            let _one = self.shared.lock();
             start()
         };
         let begin = Instant::now();
         loop {
             let tested = {
-                let _one = lock(&self.calls);
+                let _one = self.shared.lock();
                 request.test()
             };
             match tested {
-                Ok(_) => return,
+                Ok(_) => break,
                 Err(going_on) => request = going_on,
             }
             match begin.elapsed() {
                 waited if waited < EAGER => std::thread::yield_now(),
-                waited => std::thread::sleep((waited / 100).min(MAX_PAUSE)),
+                waited => {
+                    std::thread::sleep((waited / 100).min(MAX_PAUSE));
+                    bear();
+                }
             }
+        }
+        let mut pace = self.pace();
+        pace.longest = pace.longest.max(pace.last.elapsed());
+        pace.last = Instant::now();
+    }
+
+    fn pace(&self) -> MutexGuard<'_, Pace> {
+        self.pace.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Starts an exchange and waits until it is done; see [`Mpi::bear`].
+    fn wait_for<'a, D: ?Sized + 'a, S: Scope<'a>>(
+        &self,
+        start: impl FnOnce() -> Request<'a, D, S>,
+    ) {
+        let mut asked = None;
+        self.wait_bearing(start, || self.bear(&mut asked));
+    }
+
+    /// Ends all ranks if this is rank 0 and the others have not answered for long although the run was asked to stop; `asked`
+    /// is when that was noticed. Nobody could compare the weights then, so nothing is saved.
+    fn bear(&self, asked: &mut Option<Instant>) {
+        let Shared { program, patience, .. } = &*self.shared;
+        // The others may wait long for rank 0: until it has saved.
+        if self.position.rank > 0 || !self.shared.is_asked_to_stop() {
+            return;
+        }
+        let waited = asked.get_or_insert_with(Instant::now).elapsed();
+        // On slow devices one step may take longer than the patience.
+        let longest = self.pace().longest;
+        if waited > *patience + 2 * longest {
+            (program.on_standstill)(waited);
+            self.abort();
         }
     }
 
     /// The number of every rank, in their order.
     fn gather_numbers(&self, own: u64) -> Vec<u64> {
-        let (own, mut all) = ([own], vec![0; self.world.0.size() as usize]);
+        let (own, mut all) = ([own], vec![0; self.position.size]);
         request::scope(|scope| {
             self.wait_for(|| self.world.0.immediate_all_gather_into(scope, &own[..], &mut all[..]));
         });
@@ -227,8 +317,12 @@ impl Link for Mpi {
     }
 
     fn abort(&self) {
-        let _one = lock(&self.calls);
+        let _one = self.shared.lock();
         self.world.0.abort(1);
+    }
+
+    fn is_stop_heard(&self) -> bool {
+        self.shared.is_stop_heard.load(Ordering::Relaxed)
     }
 }
 
@@ -238,9 +332,9 @@ impl Drop for Mpi {
             // The others wait for this rank.
             self.abort();
         }
-        // Until all are here, the others must hear of this rank.
-        self.wait_for(|| self.world.0.immediate_barrier());
-        self.is_over.store(true, Ordering::Relaxed);
+        // Until all are here, the others must hear of this rank. The run is over, so there is nothing to lose patience about.
+        self.wait_bearing(|| self.world.0.immediate_barrier(), || {});
+        self.shared.is_over.store(true, Ordering::Relaxed);
         if let Some(watch) = self.watch.take() {
             let _ = watch.join();
         }
@@ -251,18 +345,17 @@ impl Drop for Mpi {
 /// The thread that tells the other ranks that this one lives, and hears of them: rank 0 of all, the others of rank 0.
 struct Watch {
     world: Connection,
-    calls: Arc<Mutex<()>>,
-    is_over: Arc<AtomicBool>,
-    on_silence: OnSilence,
+    shared: Arc<Shared>,
 }
 
 impl Watch {
     fn run(self) {
+        let Shared { is_over, program, patience, .. } = &*self.shared;
         let (own, size) = (self.world.0.rank(), self.world.0.size());
         let others: Vec<i32> = if own == 0 { (1..size).collect() } else { vec![0] };
         let mut heard = vec![Instant::now(); others.len()];
         let mut last_round = Instant::now();
-        while !self.is_over.load(Ordering::Relaxed) {
+        while !is_over.load(Ordering::Relaxed) {
             let now = Instant::now();
             if now.duration_since(last_round) > OWN_PAUSE {
                 heard.fill(now);
@@ -273,15 +366,15 @@ impl Watch {
                 if self.receive_beats(other) {
                     *heard = now;
                 }
-                if now.duration_since(*heard) > PATIENCE {
-                    (self.on_silence)(own as usize, other as usize, PATIENCE);
-                    let _one = lock(&self.calls);
+                if now.duration_since(*heard) > *patience {
+                    (program.on_silence)(own as usize, other as usize, *patience);
+                    let _one = self.shared.lock();
                     self.world.0.abort(1);
                 }
             }
             // In small pieces, so that the end of a run does not wait.
             for _ in 0..20 {
-                if !self.is_over.load(Ordering::Relaxed) {
+                if !is_over.load(Ordering::Relaxed) {
                     std::thread::sleep(BEAT / 20);
                 }
             }
@@ -289,13 +382,14 @@ impl Watch {
     }
 
     fn send_beat(&self, other: i32) {
-        static BEAT_BYTE: u8 = 1;
-        let _one = lock(&self.calls);
+        let [lives, was_asked] = &BEATS;
+        let beat = if self.shared.is_asked_to_stop() { was_asked } else { lives };
+        let _one = self.shared.lock();
         // SAFETY: the byte lives as long as the program, and MPI frees the request when it is sent.
         unsafe {
             let mut request = std::mem::MaybeUninit::uninit();
             ffi::MPI_Isend(
-                (&raw const BEAT_BYTE).cast(),
+                std::ptr::from_ref(beat).cast(),
                 1,
                 u8::equivalent_datatype().as_raw(),
                 other,
@@ -307,13 +401,16 @@ impl Watch {
         }
     }
 
-    /// Receives what has come from a rank; returns whether something has.
+    /// Receives what has come from a rank, and notes if it tells of a request to stop; returns whether something has come.
     fn receive_beats(&self, other: i32) -> bool {
-        let _one = lock(&self.calls);
+        let _one = self.shared.lock();
         let mut is_heard = false;
         while let Some((message, _)) = self.world.0.process_at_rank(other).immediate_matched_probe()
         {
-            let _: (u8, _) = message.matched_receive();
+            let (beat, _): (u8, _) = message.matched_receive();
+            if beat == BEATS[1] {
+                self.shared.is_stop_heard.store(true, Ordering::Relaxed);
+            }
             is_heard = true;
         }
         is_heard

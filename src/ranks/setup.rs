@@ -4,21 +4,28 @@
 use std::collections::HashSet;
 use std::sync::atomic::Ordering;
 
-use super::{RankDevice, RankError, Ranks};
+use super::{RankDevice, RankError, Ranks, account::Purpose};
+
+/// The number of what ranks exchange after they have met. Raise it with every change of that: two builds may have the same
+/// version.
+#[cfg(any(feature = "mpi", test))]
+const PROTOCOL: u32 = 2;
 
 /// The settings that each rank may have for itself: where its files are, and how much memory its computer has.
 const OF_EACH_RANK: [&str; 2] = ["data.dir", "training.max_memory_mib"];
 
 impl Ranks {
-    /// The first exchange: checks that all ranks run the same version of the program, and learns their computers.
+    /// The first exchange: checks that all ranks run the same version of the program, with the same exchanges, and learns
+    /// their computers.
     ///
     /// # Errors
     /// A rank runs another version.
-    #[cfg(feature = "mpi")]
+    #[cfg(any(feature = "mpi", test))]
     pub(crate) fn meet(&self, computer: &str) -> Result<(), RankError> {
-        self.meet_as(env!("CARGO_PKG_VERSION"), computer)
+        self.meet_as(&version_with(PROTOCOL), computer)
     }
 
+    /// This exchange stays as it is in all versions.
     #[cfg(any(feature = "mpi", test))]
     fn meet_as(&self, version: &str, computer: &str) -> Result<(), RankError> {
         let Some(group) = &self.0 else { return Ok(()) };
@@ -109,14 +116,23 @@ impl Ranks {
 
     /// The texts of all ranks.
     pub(crate) fn exchange(&self, own: &str) -> Result<Vec<String>, RankError> {
-        let all = self.gather_bytes(Ok(own.as_bytes().to_vec()))?;
+        let all = self.gather_bytes(Purpose::Rest, Ok(own.as_bytes().to_vec()))?;
         Ok(all.iter().map(|bytes| String::from_utf8_lossy(bytes).into_owned()).collect())
     }
 }
 
+/// The version of this program, with that of its exchanges.
+#[cfg(any(feature = "mpi", test))]
+fn version_with(protocol: u32) -> String {
+    format!("{} (exchanges {protocol})", env!("CARGO_PKG_VERSION"))
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{super::threads, *};
+    use super::{
+        super::{Order, threads},
+        *,
+    };
 
     /// What each of `size` ranks finds.
     fn on_each<T: Send>(size: usize, work: impl Fn(Ranks) -> T + Sync) -> Vec<T> {
@@ -142,6 +158,51 @@ mod tests {
                 said,
                 "rank 2 on b: it runs jempp 0.2.0, and rank 0 runs 0.1.0: start the same version on all computers"
             );
+        }
+    }
+
+    #[test]
+    fn builds_of_one_version_with_other_exchanges_part() {
+        let met = on_each(2, |ranks| match ranks.follows() {
+            true => ranks.meet_as(&version_with(PROTOCOL + 1), "a"),
+            false => ranks.meet("a"),
+        });
+        assert_eq!(met[0], met[1]);
+        let [own, first] = [PROTOCOL + 1, PROTOCOL].map(version_with);
+        assert_eq!(
+            met[0].clone().unwrap_err().to_string(),
+            format!(
+                "rank 1: it runs jempp {own}, and rank 0 runs {first}: start the same version on all computers"
+            )
+        );
+    }
+
+    #[test]
+    fn weights_count_as_compared_at_one_moment_only() {
+        let found = on_each(2, |ranks| {
+            let before = ranks.are_compared((7, 0));
+            ranks.set_compared((7, 0));
+            let after = [(7, 0), (7, 1), (8, 0)].map(|moment| ranks.are_compared(moment));
+            (before, after)
+        });
+        assert_eq!(found, [(false, [true, false, false]); 2]);
+        assert!(Ranks::alone().are_compared((7, 0)), "nobody has others");
+    }
+
+    #[test]
+    fn only_the_last_order_ends_the_run() {
+        for last in [Order::Leave, Order::Pause, Order::Fail] {
+            let found = on_each(2, |ranks| {
+                for order in [Order::Step, Order::Compare, Order::Return, last] {
+                    assert!(!ranks.is_over());
+                    match ranks.follows() {
+                        true => assert_eq!(ranks.next_order(), Ok(order)),
+                        false => ranks.order(order).unwrap(),
+                    }
+                }
+                ranks.is_over()
+            });
+            assert_eq!(found, [true, true]);
         }
     }
 

@@ -1,5 +1,7 @@
 //! Ranks that are threads of one process. They show without MPI that a run does not depend on the number of its ranks.
 
+#[cfg(test)]
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use super::{Link, Position, RankError, Ranks};
@@ -13,11 +15,26 @@ pub fn group(size: usize) -> Vec<Ranks> {
     seats(size).map(linked).collect()
 }
 
-/// As [`group`], but the last rank adds up wrongly, as with broken memory.
+/// What is wrong with a rank.
 #[cfg(test)]
-pub(crate) fn group_with_wrong_sums(size: usize) -> Vec<Ranks> {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// It adds up wrongly, as with broken memory.
+    WrongSums,
+    /// It is gone in the sum after so many sums.
+    GoneInSum(u64),
+    /// It is gone when the ranks agree that they go on, after so many sums: in a run, when weights are compared.
+    GoneInAgreement(u64),
+}
+
+/// As [`group`], but something is wrong with the last rank.
+#[cfg(test)]
+pub(crate) fn group_with(fault: Fault, size: usize) -> Vec<Ranks> {
     let linked = |(position, seat): (Position, Seat)| match position.rank + 1 == size {
-        true => Ranks::linked(position, Box::new(WrongSums(seat))),
+        true => {
+            let num_sums = AtomicU64::new(0);
+            Ranks::linked(position, Box::new(Faulty { seat, fault, num_sums }))
+        }
         false => Ranks::linked(position, Box::new(seat)),
     };
     seats(size).map(linked).collect()
@@ -117,32 +134,55 @@ impl Link for Seat {
     }
 }
 
-/// A rank whose sums are wrong.
+/// A rank with which something is wrong.
 #[cfg(test)]
 #[derive(Debug)]
-struct WrongSums(Seat);
+struct Faulty {
+    seat: Seat,
+    fault: Fault,
+    /// The number of sums so far.
+    num_sums: AtomicU64,
+}
 
 #[cfg(test)]
-impl Link for WrongSums {
+impl Faulty {
+    fn leave(&self) -> RankError {
+        self.seat.abort();
+        RankError::Gone
+    }
+}
+
+#[cfg(test)]
+impl Link for Faulty {
     fn gather(&self, bytes: &[u8]) -> Result<Vec<Vec<u8>>, RankError> {
-        self.0.gather(bytes)
+        // A single byte says that this rank has no error, and nothing else.
+        let is_agreement = bytes.len() == 1;
+        match self.fault == Fault::GoneInAgreement(self.num_sums.load(Ordering::Relaxed)) {
+            true if is_agreement => Err(self.leave()),
+            _ => self.seat.gather(bytes),
+        }
     }
 
     fn broadcast(&self, bytes: Vec<u8>) -> Result<Vec<u8>, RankError> {
-        self.0.broadcast(bytes)
+        self.seat.broadcast(bytes)
     }
 
     fn sum(&self, values: &mut [f32]) -> Result<(), RankError> {
-        self.0.sum(values)?;
+        if self.fault == Fault::GoneInSum(self.num_sums.fetch_add(1, Ordering::Relaxed)) {
+            return Err(self.leave());
+        }
+        self.seat.sum(values)?;
         // The last value is no part of the sum: it counts errors.
-        if let [first, .., _] = values {
+        if self.fault == Fault::WrongSums
+            && let [first, .., _] = values
+        {
             *first += 1.0;
         }
         Ok(())
     }
 
     fn abort(&self) {
-        self.0.abort();
+        self.seat.abort();
     }
 }
 

@@ -5,12 +5,14 @@
 //! 2. The gradients of the weights: their sum over the ranks is that of the whole batch. With sharpness-aware minimisation
 //!    the exchanges 1 and 2 are done twice.
 //! 3. The numbers of the report, and the chains after their last step, which every rank writes to its replay buffer.
-//! 4. Now and then a hash of the weights, which must be the same on all ranks.
+//! 4. Now and then, and before rank 0 saves them, a hash of the weights, which must be the same on all ranks.
 //!
 //! With `model.sync_batch_norm`, the layers of batch norm exchange values too, in the passes before 1 and 2.
 //!
 //! Random numbers are drawn for the whole batch, each rank uses those of its rows. So a run with n ranks is that of one
 //! process, up to rounding, and resumes with any number of ranks.
+
+mod compare;
 
 use std::collections::HashMap;
 
@@ -32,11 +34,8 @@ use crate::{
     model::{HostTensor, Network, weights_of, with_weights},
     objective::{Objective, Terms},
     optimizer,
-    ranks::{Order, RankError, Ranks},
+    ranks::{Order, RankError, Ranks, account::Purpose},
 };
-
-/// The hash of the weights is compared after every so many steps, and at the end of every epoch.
-const STEPS_PER_HASH: u64 = 100;
 
 impl Trainer {
     /// Says that this rank was asked to stop, in the place of its logits.
@@ -123,7 +122,7 @@ impl Trainer {
             values.extend(logits.into_iter().flatten().chain(factor.into_iter().flatten()));
             values
         });
-        let all = self.ranks.gather(read)?;
+        let all = self.ranks.gather_for(Purpose::Logits, read)?;
         if all.iter().any(|values| values[0] != 0.0) {
             self.ranks.set_stopping();
             return Ok(None);
@@ -241,7 +240,7 @@ impl Trainer {
             let terms = terms.values().map(|term| term as f32);
             [value, terms.to_vec(), summary, x.unwrap_or_default()].concat()
         });
-        let all = self.ranks.gather(read)?;
+        let all = self.ranks.gather_for(Purpose::Chains, read)?;
         let mut numbers: Vec<f64> = all[0][..14].iter().copied().map(f64::from).collect();
         for index in 11..14 {
             let sum: f64 = all.iter().map(|values| f64::from(values[index])).sum();
@@ -255,60 +254,26 @@ impl Trainer {
         Ok((numbers, x_model))
     }
 
-    /// Compares the weights of all ranks, if that is due after this step.
-    pub(super) async fn compare_weights_if_due(&self) -> Result<(), StepError> {
-        let step = self.counters.step;
-        let is_due =
-            step.is_multiple_of(STEPS_PER_HASH) || step.is_multiple_of(self.steps_per_epoch());
-        if is_due { self.compare_weights().await } else { Ok(()) }
-    }
-
-    /// Checks that all ranks have the same weights.
-    ///
-    /// # Errors
-    /// They differ.
-    pub(crate) async fn compare_weights(&self) -> Result<(), StepError> {
-        if self.ranks.is_alone() {
-            return Ok(());
-        }
-        let own = self.ranks.agree(weights_of(&self.network).await.map_err(StepError::from))?;
-        let mut named: Vec<_> = own.iter().collect();
-        named.sort_by_key(|(name, _)| *name);
-        let mut hash = crc32fast::Hasher::new();
-        named.iter().for_each(|(_, tensor)| hash.update(bytemuck::cast_slice(&tensor.values)));
-        let step = self.counters.step;
-        let compared = self.ranks.check_same(&format!("{:08x}", hash.finalize()), |first, own| {
-            (first != own).then(|| {
-                format!(
-                    "after step {step} its weights differ from those of rank 0 (hash {own} and {first}): a device or its memory \
-                     is at fault, or the computers have different processors. These weights are not saved; the last \
-                     checkpoint stays as it is"
-                )
-            })
-        });
-        // Nobody knows which of them are right.
-        compared.map_err(|error| match error {
-            RankError::Failed { place, message } => RankError::Differ { place, message },
-            other => other,
-        })?;
-        Ok(())
-    }
-
-    /// Does what rank 0 orders until it ends the run; `stop` says whether this rank was asked to stop.
+    /// Does what rank 0 orders until it ends the run; `stop` says whether this rank was asked to stop. Returns whether the
+    /// run is complete.
     ///
     /// # Errors
     /// A rank failed.
-    pub async fn follow(&mut self, stop: &dyn Fn() -> bool) -> Result<(), StepError> {
+    pub async fn follow(&mut self, stop: &dyn Fn() -> bool) -> Result<bool, StepError> {
+        let ranks = self.ranks.clone();
+        let is_stopping = || stop() || ranks.is_stopping();
         loop {
             match self.ranks.next_order()? {
-                Order::Leave => return Ok(()),
+                Order::Step => match self.step_here(&is_stopping).await {
+                    Ok(_) => {}
+                    Err(StepError::Diverged(_)) => drop(self.recover()),
+                    Err(error) => return Err(error),
+                },
+                Order::Compare => self.compare_weights().await?,
+                Order::Return => self.return_to_good_state(),
+                Order::Leave => return Ok(true),
+                Order::Pause => return Ok(false),
                 Order::Fail => return Err(RankError::Ended.into()),
-                Order::Step => {}
-            }
-            match self.step_here(stop).await {
-                Ok(_) => {}
-                Err(StepError::Diverged(_)) => drop(self.recover()),
-                Err(error) => return Err(error),
             }
         }
     }

@@ -93,6 +93,17 @@ pub enum TrainingError {
         /// The path of the run's folder.
         folder: PathBuf,
     },
+    /// The ranks of the run parted, and what rank 0 has since then was not compared with the others.
+    #[error(
+        "what came after step {saved} is not saved: the ranks parted before their weights were compared at step {step}, so \
+         nobody knows whether these are right"
+    )]
+    Uncompared {
+        /// The step of the weights.
+        step: u64,
+        /// The training step of the checkpoint in the folder.
+        saved: u64,
+    },
     /// The data of the run is no longer in its folder.
     #[error(
         "{source}. Its folder, {dir}, comes from the run that is being continued: set data.dir to where the files are now"
@@ -126,7 +137,7 @@ pub enum TrainingError {
 
 impl TrainingError {
     /// Whether only something beside the run failed: its metrics could not be written, or another rank failed. The run
-    /// itself is whole then, and may be saved. Not so if the ranks have different weights.
+    /// itself is whole then, and is saved if its weights are known to be those of all ranks. Not so if these differ.
     pub(crate) fn leaves_run_whole(&self) -> bool {
         match self {
             Self::RunFolder(_) => true,

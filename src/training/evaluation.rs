@@ -40,6 +40,10 @@ impl Training {
         let before = self.trainer.counters().best;
         let best = self.best_with(step, validation);
         let is_best = best != before;
+        if is_best {
+            // They were compared at the end of the epoch.
+            self.check_weights().await?;
+        }
         let is_last = step == self.num_steps() || self.ends_early(step, best);
         let temperature = if is_last || is_best { self.temperature(stop).await? } else { None };
         if (is_last || is_best) && !self.validation.is_empty() && stop() {

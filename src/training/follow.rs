@@ -84,6 +84,5 @@ async fn follow(
     on_event(TrainingEvent::Ready(Box::new(description)));
     // Rank 0 creates the folder.
     trainer.ranks().agree(Ok::<_, TrainingError>(()))?;
-    trainer.follow(stop).await?;
-    Ok(!trainer.ranks().is_stopping())
+    Ok(trainer.follow(stop).await?)
 }

@@ -173,11 +173,27 @@ impl Training {
         let checkpoint = self.trainer.checkpoint().await?;
         // If the last update broke the weights, the next step detects it; the file stays unchanged.
         if checkpoint.is_finite() {
+            self.check_weights().await?;
             checkpoint.save(&self.folder.checkpoint())?;
             self.saved_step = checkpoint.counters.step;
             self.saved_bytes = checkpoint.num_bytes();
         }
         Ok(())
+    }
+
+    /// Checks that the weights, which are about to be saved, are those of all ranks.
+    ///
+    /// # Errors
+    /// They differ, or can no longer be compared.
+    async fn check_weights(&self) -> Result<(), TrainingError> {
+        if self.trainer.is_compared() {
+            return Ok(());
+        }
+        if self.trainer.ranks().is_over() {
+            let step = self.trainer.counters().step;
+            return Err(TrainingError::Uncompared { step, saved: self.saved_step });
+        }
+        Ok(self.trainer.compare_on_all().await?)
     }
 
     /// Saves the run. If the disk is full for a while, the run continues and only the older checkpoint remains.
@@ -224,7 +240,7 @@ impl Training {
         let mut is_complete = self.is_complete();
         if !self.trainer.checkpoint().await?.is_finite() {
             // There is no next step that could detect the divergence.
-            self.trainer.return_to_good_state();
+            self.trainer.return_on_all()?;
             is_complete = false;
         }
         self.save().await.map_err(|error| self.unsaved(error))?;

@@ -1,12 +1,16 @@
 //! Training on several ranks that `mpirun` starts. It needs the feature `mpi` and the program `mpirun`; without the
 //! latter, the tests say so and pass, or fail if `REQUIRE_MPI` is set.
+//!
+//! `JEMPP_KILLS=20` sets the number of kills; `JEMPP_SEED=7` changes their ranks and moments.
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests may")]
 #![cfg(unix)]
 
 #[path = "../program/bounded.rs"]
 mod bounded;
+mod refused;
 #[path = "../program/run.rs"]
 mod run;
+mod trouble;
 
 use std::{
     collections::BTreeMap,
@@ -66,16 +70,6 @@ fn succeeds(command: &mut Command) -> Ended {
     let ended = ended(command);
     assert!(ended.status.success(), "{ended:?}");
     ended
-}
-
-/// Runs a command that must fail; returns its one error line.
-fn fails(command: &mut Command) -> String {
-    let ended = ended(command);
-    assert!(!ended.status.success() && !ended.stderr.contains("panicked"), "{ended:?}");
-    let all = format!("{}\n{}", ended.stdout, ended.stderr);
-    let errors: Vec<&str> = all.lines().filter(|line| line.starts_with("error: ")).collect();
-    assert_eq!(errors.len(), 1, "one line: {all}");
-    errors[0].to_string()
 }
 
 fn checkpoint(dir: &Path, run: &str) -> Checkpoint {
@@ -145,6 +139,10 @@ fn two_ranks_train_what_one_process_trains() {
     let ranks = "Ranks:    2, each with 30 of the 60 images and chains of a step";
     assert_eq!(said.stdout.matches(ranks).count(), 1, "{}", said.stdout);
     assert_eq!(said.stdout.matches("Writes:").count(), 1, "{}", said.stdout);
+    let exchanges = said.stdout.lines().filter(|line| line.starts_with("Exchanges: "));
+    let exchanges: Vec<&str> = exchanges.collect();
+    assert_eq!(exchanges.len(), 1, "{}", said.stdout);
+    assert!(exchanges[0].contains(" s for sums of gradients, "), "{exchanges:?}");
     succeeds(&mut on_ranks(dir, 2, &format!("{RUN} {SHORT} --out again")));
     succeeds(&mut on_ranks(dir, 4, &format!("{RUN} {SHORT} --out four")));
     let (one, two) = (checkpoint(dir, "one"), checkpoint(dir, "two"));
@@ -200,100 +198,4 @@ fn an_interrupt_saves_if_mpirun_gives_time_for_it() {
     let saved = checkpoint(dir.path(), "run").counters.step;
     assert!(saved >= 3, "{stopped:?}");
     assert_eq!(saved, logged_steps(&run), "{stopped:?}");
-}
-
-#[test]
-fn a_signal_to_one_rank_stops_all() {
-    if !has_mpirun() {
-        return;
-    }
-    let dir = tempfile::tempdir().unwrap();
-    let running = Started::new(&mut on_ranks(dir.path(), 2, &format!("{RUN} {LONG} --out run")));
-    wait_for_steps(&dir.path().join("run"), 3);
-    let ranks = ranks_of(running.pid());
-    // SAFETY: it sends a signal to a process of this test.
-    unsafe { libc::kill(ranks[1], libc::SIGTERM) };
-    let stopped = running.wait();
-    assert!(stopped.stdout.contains("Stopped"), "{stopped:?}");
-    assert_eq!(checkpoint(dir.path(), "run").counters.step, logged_steps(&dir.path().join("run")));
-}
-
-/// `JEMPP_KILLS=20` sets the number of kills.
-#[test]
-fn a_rank_that_is_killed_ends_the_run_within_seconds_and_the_run_resumes() {
-    if !has_mpirun() {
-        return;
-    }
-    let num_kills = std::env::var("JEMPP_KILLS").map_or(4, |text| text.parse().unwrap());
-    let dir = tempfile::tempdir().unwrap();
-    let run = dir.path().join("run");
-    let often = "--set training.checkpoint_every_secs=0.2";
-    let mut command = on_ranks(dir.path(), 3, &format!("{RUN} {LONG} {often} --out run"));
-    for kill in 0..num_kills {
-        // A resumed run first drops what it did after its checkpoint.
-        let so_far = logged_steps(&run);
-        let running = Started::new(&mut command);
-        wait_for_steps(&run, so_far + 5 + kill % 7);
-        let victim = ranks_of(running.pid())[kill as usize % 3];
-        let begin = Instant::now();
-        // SAFETY: it sends a signal to a process of this test.
-        unsafe { libc::kill(victim, libc::SIGKILL) };
-        let ended = running.wait();
-        assert!(!ended.status.success(), "{ended:?}");
-        assert!(begin.elapsed() < Duration::from_secs(20), "{:?}", begin.elapsed());
-        assert!(ended.stderr.contains("exited on signal 9"), "{ended:?}");
-        command = on_ranks(dir.path(), 3, "train --device cpu --resume run");
-    }
-    let epochs = checkpoint(dir.path(), "run").counters.step / STEPS_PER_EPOCH + 1;
-    succeeds(&mut on_ranks(
-        dir.path(),
-        2,
-        &format!("train --device cpu --resume run --epochs {epochs}"),
-    ));
-    assert_eq!(logged_steps(&run), epochs * STEPS_PER_EPOCH);
-}
-
-#[test]
-fn ranks_with_other_settings_or_without_a_device_are_refused_with_one_line() {
-    if !has_mpirun() {
-        return;
-    }
-    let dir = tempfile::tempdir().unwrap();
-    let dir = dir.path();
-    let program = env!("CARGO_BIN_EXE_jempp");
-    let both = format!(
-        "-n 1 {program} {RUN} --out run : -n 1 {program} {RUN} --out run --set sampler.num_steps=6"
-    );
-    assert_eq!(
-        fails(&mut mpirun(dir, &both)),
-        "error: rank 1: sampler.num_steps = 6 here, and 20 on rank 0: give all ranks the same settings"
-    );
-    let ways =
-        format!("-n 1 {program} {RUN} --out run : -n 1 {program} train --device cpu --resume run");
-    assert_eq!(
-        fails(&mut mpirun(dir, &ways)),
-        "error: rank 1: it resumes a run, and rank 0 starts a new run: start all ranks with the same options"
-    );
-    let points: String = (0..40).map(|nth| format!("{},{},{}\n", nth, nth % 7, nth % 2)).collect();
-    fs::write(dir.join("points.csv"), format!("x,y,class\n{points}")).unwrap();
-    let auto = format!("-n 1 {program} train --device cpu --data points.csv --out run");
-    let said = fails(&mut mpirun(dir, &format!("{auto} : {auto} --set sampler.num_steps=6")));
-    assert!(said.starts_with("error: rank 1: sampler.num_steps = 6 here, and "), "{said}");
-    let no_device = format!("{RUN} --out run --device cpu,nosuch").replacen("--device cpu ", "", 1);
-    let said = fails(&mut on_ranks(dir, 2, &no_device));
-    assert!(said.starts_with("error: rank 1: no such adapter: `nosuch`"), "{said}");
-    let too_few = no_device.replace("cpu,nosuch", "cpu,cpu");
-    let said = fails(&mut on_ranks(dir, 3, &too_few));
-    assert!(said.contains("--device cpu,cpu names 2 devices, and there are 3 ranks"), "{said}");
-    let said = fails(&mut on_ranks(dir, 7, &format!("{RUN} --out run")));
-    assert!(said.contains("7 ranks cannot share it evenly: set it to 56 or 63"), "{said}");
-    let said = fails(&mut on_ranks(dir, 2, &format!("{RUN} --out run --set sampler.kid=3")));
-    assert!(said.contains("sampler.kid"), "{said}");
-    assert!(!dir.join("run").exists(), "nothing is left behind");
-    fs::create_dir(dir.join("run")).unwrap();
-    fs::write(dir.join("run/notes.txt"), "mine").unwrap();
-    let said = fails(&mut on_ranks(dir, 2, &format!("{RUN} --out run")));
-    assert!(said.contains("already exists and is not a run"), "{said}");
-    let said = fails(&mut on_ranks(dir, 2, "train --device cpu --resume nowhere"));
-    assert!(said.contains("holds no run to resume"), "{said}");
 }

@@ -192,9 +192,11 @@ fn an_evaluation_in_parts_is_that_of_the_whole() {
     if cfg!(feature = "report") {
         let pictures = |folder: &str| -> Vec<String> {
             let page = text(&bytes(dir.path(), folder, "report.html"));
-            page.split("data:image/png;base64,").skip(1).map(|rest| rest[..200].into()).collect()
+            let rests = page.split("data:image/png;base64,").skip(1);
+            rests.map(|rest| rest.split_once('"').unwrap().0.into()).collect()
         };
         assert!(pictures("whole").len() >= 4);
+        assert!(pictures("whole").iter().all(|picture| picture.len() > 200), "whole pictures");
         assert_eq!(pictures("whole"), pictures("merged"));
     }
 }
@@ -222,40 +224,77 @@ fn a_model_of_points_is_evaluated_in_more_parts_than_it_has_attacks() {
 #[test]
 fn a_part_that_was_ended_is_made_again_by_the_same_command() {
     let dir = with_model();
-    let part = [&SAMPLE[..], &["--shard", "1/2", "--out", "part1"]].concat();
-    succeeds(dir.path(), &part);
-    let record = dir.path().join("part1/made-by.json");
-    let traces = bytes(dir.path(), "part1", "traces.csv");
+    let traces = || bytes(dir.path(), "part1", "traces.csv");
+    let mut made = Vec::new();
+    assert_made_again(dir.path(), &SAMPLE, ["40", "41"], &mut || {
+        made = traces();
+        fs::write(dir.path().join("part1/traces.csv"), &made[..100]).unwrap();
+    });
+    assert_eq!(traces(), made);
+}
+
+#[test]
+fn a_part_of_an_evaluation_that_was_ended_is_made_again_by_the_same_command() {
+    let dir = with_model();
+    let command = eval(2, &["accuracy", "ood", "--checkpoint", "run", "--seed", "3"]);
+    let settings = ["eval.num_ood=25", "eval.num_ood=26"];
+    assert_made_again(dir.path(), &command, settings, &mut || ());
+    // What was made again makes a whole.
+    let run = |more: &[&str]| succeeds(dir.path(), &[&command[..], more].concat());
+    run(&["--shard", "2/2", "--out", "part2"]);
+    run(&["--out", "whole"]);
+    succeeds(dir.path(), &["merge", "merged", "part1", "part2"]);
+    assert_same_results(dir.path());
+    // With another seed it is another part.
+    let other = eval(2, &["accuracy", "ood", "--checkpoint", "run", "--seed", "4"]);
+    let other = [&other[..], &["--shard", "1/2", "--out", "part1"]].concat();
+    assert!(fails(dir.path(), &other).contains("nothing is replaced unasked"));
+}
+
+/// The words, with one of them replaced.
+fn replaced<'a>(words: &[&'a str], from: &str, to: &'a str) -> Vec<&'a str> {
+    words.iter().map(|word| if *word == from { to } else { *word }).collect()
+}
+
+/// Makes a part in the folder `part1`, and checks that the command does nothing when it is given again, but makes the part
+/// again after it was killed. With the second of the `settings` in place of the first, the part is another one. `damage` leaves
+/// the files as the killed process does.
+fn assert_made_again(dir: &Path, command: &[&str], settings: [&str; 2], damage: &mut dyn FnMut()) {
+    let part = [command, &["--shard", "1/2", "--out", "part1"]].concat();
+    succeeds(dir, &part);
+    let record = dir.join("part1/made-by.json");
     // What is done is not done again.
     let done = fs::read_to_string(&record).unwrap();
-    let said = succeeds(dir.path(), &part);
+    let numbers = bytes(dir, "part1", "part.bin");
+    let said = succeeds(dir, &part);
     assert!(said.contains("This part was made before") && said.contains("Part 1/2: part1"));
     assert_eq!(fs::read_to_string(&record).unwrap(), done);
+    assert_eq!(bytes(dir, "part1", "part.bin"), numbers);
     // As a process that was killed leaves it.
     let mut killed: Value = serde_json::from_str(&done).unwrap();
     killed["finished"] = false.into();
-    killed["part"].as_object_mut().unwrap().remove("checksums").unwrap();
-    fs::write(&record, serde_json::to_string_pretty(&killed).unwrap()).unwrap();
-    fs::remove_file(dir.path().join("part1/part.bin")).unwrap();
-    fs::write(dir.path().join("part1/traces.csv"), &traces[..100]).unwrap();
+    killed["part"].as_object_mut().unwrap().remove("checksums");
+    let killed = serde_json::to_string_pretty(&killed).unwrap();
+    fs::write(&record, &killed).unwrap();
+    fs::remove_file(dir.join("part1/part.bin")).unwrap();
+    damage();
     // Other settings, another part, or the whole job do not replace it.
-    let other = part.iter().map(|word| if *word == "40" { "41" } else { *word });
-    let other_shard = part.iter().map(|word| if *word == "1/2" { "2/2" } else { *word });
-    let whole = [&SAMPLE[..], &["--out", "part1"]].concat();
-    for other in [other.collect::<Vec<_>>(), other_shard.collect(), whole] {
-        let error = fails(dir.path(), &other);
+    let whole = [command, &["--out", "part1"]].concat();
+    for other in [replaced(&part, settings[0], settings[1]), replaced(&part, "1/2", "2/2"), whole] {
+        assert_ne!(other, part);
+        let error = fails(dir, &other);
         assert!(error.contains("nothing is replaced unasked"), "{error}");
     }
     // Neither does the same command while the part is being made.
     let held = fs::File::options().read(true).write(true).open(&record).unwrap();
     held.lock().unwrap();
-    assert!(fails(dir.path(), &part).contains("another jempp writes into part1 now"));
+    assert!(fails(dir, &part).contains("another jempp writes into part1 now"));
     drop(held);
-    assert_eq!(bytes(dir.path(), "part1", "traces.csv").len(), 100);
-    fs::write(dir.path().join("part1/notes.txt"), "mine").unwrap();
-    succeeds(dir.path(), &part);
-    assert_eq!(bytes(dir.path(), "part1", "traces.csv"), traces);
-    assert_eq!(bytes(dir.path(), "part1", "notes.txt"), b"mine");
+    assert_eq!(fs::read_to_string(&record).unwrap(), killed);
+    fs::write(dir.join("part1/notes.txt"), "mine").unwrap();
+    succeeds(dir, &part);
+    assert_eq!(bytes(dir, "part1", "notes.txt"), b"mine");
+    assert!(dir.join("part1/part.bin").exists());
     let again: Value = serde_json::from_slice(&fs::read(&record).unwrap()).unwrap();
     assert_eq!(again["finished"], true);
 }

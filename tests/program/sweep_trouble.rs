@@ -2,11 +2,13 @@
 
 use std::{
     fs,
-    os::unix::fs::symlink,
+    os::unix::{fs::symlink, process::CommandExt},
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
     time::{Duration, Instant},
 };
+
+use jempp::checkpoint::Checkpoint;
 
 use crate::{
     run::{fails, hears_signals, jempp, succeeds, text},
@@ -18,9 +20,10 @@ const SWEEP: [&str; 4] = ["sweep", "rates.toml", "--device", "cpu"];
 /// A command that takes longer counts as hung; the tests need less than a tenth of this.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// A sweep that begins, with its output kept.
+/// A sweep that begins in a process group of its own, as a shell starts a job, with its output kept.
 fn begun(dir: &Path, more: &[&str]) -> Child {
     hears_signals(&mut Command::new(env!("CARGO_BIN_EXE_jempp")))
+        .process_group(0)
         .args(SWEEP)
         .args(more)
         .current_dir(dir)
@@ -55,8 +58,9 @@ fn said(output: &Output) -> (String, String) {
 
 #[test]
 fn a_sweep_that_is_stopped_continues_as_if_it_was_not() {
+    // It takes much longer than the sweep needs to hear of the signal.
     let content =
-        "preset = \"toy-two-moons\"\n[set]\ntraining.epochs = 30\n[[run]]\nname = \"a\"\n";
+        "preset = \"toy-two-moons\"\n[set]\ntraining.epochs = 60\n[[run]]\nname = \"a\"\n";
     let whole = folder(content);
     succeeds(whole.path(), &SWEEP);
 
@@ -66,15 +70,39 @@ fn a_sweep_that_is_stopped_continues_as_if_it_was_not() {
     // Only the sweep hears of it, as when a queue stops it, and passes it on.
     Command::new("kill").arg(child.id().to_string()).status().unwrap();
     let output = child.wait_with_output().unwrap();
-    if output.status.code() == Some(143) {
-        let (said, _) = said(&output);
-        assert!(said.contains("stopped, to be continued"), "{said}");
-        let listed = succeeds(dir.path(), &["sweep", "rates.toml", "--list"]);
-        assert!(listed.contains("begun, not at its end"), "{listed}");
-    }
+    assert_eq!(output.status.code(), Some(143), "{:?}", said(&output));
+    let (said, _) = said(&output);
+    assert!(said.contains("stopped, to be continued"), "{said}");
+    let listed = succeeds(dir.path(), &["sweep", "rates.toml", "--list"]);
+    assert!(listed.contains("begun, not at its end"), "{listed}");
     succeeds(dir.path(), &SWEEP);
     let run = |dir: &tempfile::TempDir| dir.path().join("sweeps/rates/a-seed-0");
     crate::kills::assert_alike(&run(&dir), &run(&whole));
+}
+
+/// Ctrl-C of a terminal reaches the sweep and all its runs at once, and the sweep passes it on to them as well.
+#[test]
+fn ctrl_c_stops_and_saves_all_runs_at_once() {
+    let dir = folder(&two(10_000, 10_000));
+    let child = begun(dir.path(), &["--jobs", "2"]);
+    let runs = ["a-seed-0", "b-seed-0"];
+    let metrics = runs.map(|run| wait_for_steps(dir.path(), run));
+    // SAFETY: it sends a signal to the process group that the test made.
+    unsafe { libc::kill(-(child.id() as libc::pid_t), libc::SIGINT) };
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130), "{:?}", said(&output));
+    let (said, complained) = said(&output);
+    let listed = succeeds(dir.path(), &["sweep", "rates.toml", "--list"]);
+    for (run, metrics) in runs.into_iter().zip(metrics) {
+        assert!(said.contains(&format!("{run}: stopped, to be continued")), "{said}{complained}");
+        assert!(listed.contains(&format!("{run}  begun, not at its end")), "{listed}");
+        // Its last step is in its checkpoint.
+        let folder = dir.path().join("sweeps/rates").join(run);
+        let saved = Checkpoint::load(&folder).unwrap().counters.step;
+        let text = fs::read_to_string(metrics).unwrap();
+        let last: serde_json::Value = serde_json::from_str(text.lines().last().unwrap()).unwrap();
+        assert!(saved > 0 && last["step"] == saved, "{saved} steps are saved, after {last}");
+    }
 }
 
 #[test]

@@ -126,7 +126,7 @@ worker = the viewer's service: it computes what a window or a page shows
     rooms: kernel_check kernels lessons model network_check numbers picture principal_axes recipe
     rooms: replay_buffer run_folder sampler starts streams trainer training
 app = the window, which knows no tensor and no device
-    rooms: browser bundled config data diagnostics files lessons numbers picture say worker
+    rooms: browser bundled config counts data diagnostics files lessons numbers picture say worker
     crates: colorous core egui egui_plot half image memory_stats pollster rfd serde serde_json std
     crates: wasm_bindgen_futures web_time
 web = the window as a page in a browser, and its web worker

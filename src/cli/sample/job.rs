@@ -1,7 +1,6 @@
 //! The job of `jempp sample`: it runs the chains and writes the result files at the same time.
 
 use std::{
-    fs::File,
     ops::ControlFlow,
     path::{Path, PathBuf},
 };
@@ -9,6 +8,7 @@ use std::{
 use burn::tensor::Device;
 
 use super::{
+    super::parts,
     film::{self, Film},
     frames::Frames,
     part::SamplePart,
@@ -20,9 +20,7 @@ use crate::{
     convergence::{ConvergenceSettings, Diagnosis, Draw, NoShortRun, Recorder},
     files::write_atomically,
     picture,
-    results_folder::{
-        Destination, MADE_BY, MadeBy, PART_FILE, ResultsError, ResultsFolder, write_numbers,
-    },
+    results_folder::{Destination, MadeBy, PART_FILE, ResultsError, ResultsFolder, write_numbers},
     say::say,
 };
 
@@ -87,16 +85,9 @@ impl SampleJob {
         report: Report,
     ) -> anyhow::Result<Sampled> {
         // Check the whole job before anything is written.
-        let out = match self.out.check(self.made_by.job) {
-            // The same command makes a part again that was ended before it was done.
-            Err(ResultsError::Taken { path, made_by }) if self.is_same_part(&made_by) => {
-                if made_by.finished {
-                    say!("This part was made before, with the same settings.");
-                    return Ok(self.made_before(&path));
-                }
-                Destination::at(&path, is_unlocked(&path))
-            }
-            checked => checked.map(|_| self.out.clone())?,
+        let Some(out) = parts::place(&self.out, &self.made_by)? else {
+            say!("{}", parts::MADE_BEFORE);
+            return Ok(self.made_before(&self.out.path));
         };
         let mut run = ChainRun::new(checkpoint, &self.settings, device)?;
         if let Some(judge) = &self.judge {
@@ -208,19 +199,6 @@ impl SampleJob {
         Ok(sampled)
     }
 
-    /// Whether `earlier` is a record of this part of the same job.
-    fn is_same_part(&self, earlier: &MadeBy) -> bool {
-        let own = &self.made_by;
-        let (Some(part), Some(before)) = (&own.part, &earlier.part) else { return false };
-        // Numbers are compared as they are read back.
-        let written = serde_json::to_string(&part.settings).unwrap_or_default();
-        let settings = serde_json::from_str::<serde_json::Value>(&written);
-        part.shard == before.shard
-            && settings.is_ok_and(|settings| settings == before.settings)
-            && (own.job, own.seed) == (earlier.job, earlier.seed)
-            && (&own.jempp, &own.sha256) == (&earlier.jempp, &earlier.sha256)
-    }
-
     /// What is in a folder in which this part is done.
     fn made_before(&self, folder: &Path) -> Sampled {
         Sampled {
@@ -232,11 +210,6 @@ impl SampleJob {
             diagnosis: None,
         }
     }
-}
-
-/// Whether no other process makes results in a folder. Where files have no locks, that is not known.
-fn is_unlocked(folder: &Path) -> bool {
-    File::open(folder.join(MADE_BY)).is_ok_and(|file| file.try_lock_shared().is_ok())
 }
 
 /// The pictures of a job, or the images that they will be made of.

@@ -14,7 +14,7 @@ use std::path::Path;
 use super::{
     device_row, memory_row,
     opening::{self, ModelArgs, OutArgs, command, default_folder, say_moved, say_part},
-    say_opening,
+    parts, say_opening,
     steps::Steps,
 };
 use crate::{
@@ -28,7 +28,7 @@ use crate::{
     eval::results::{is_weak_judge, weak_judge},
     files::{folder_of, read_at_most, sha256},
     kernel_choices::Tuning,
-    results_folder::{Destination, Job, MadeBy, PartFolder, PartOf, ResultsError},
+    results_folder::{Destination, Job, MadeBy, PartFolder, PartOf},
     say::{complain, say},
     shard::Shard,
     signals,
@@ -45,15 +45,7 @@ const DEFAULT_FRAMES: usize = 21;
 pub(super) fn run(args: SampleArgs) -> anyhow::Result<()> {
     let shard = args.shard.unwrap_or(Shard::WHOLE);
     let out = args.out.destination(&default_folder(DEFAULT_SAMPLES, args.shard));
-    let kept = match out.check(Job::Sample) {
-        // A part may be there already; the job compares it once its own settings are known.
-        Err(ResultsError::Taken { made_by, .. })
-            if args.shard.is_some() && made_by.part.is_some() =>
-        {
-            Vec::new()
-        }
-        checked => checked?,
-    };
+    let kept = parts::check(&out, Job::Sample, args.shard)?;
     let (bytes, mut checkpoint) = args.model.load_file()?;
     checkpoint.config = args.apply(&checkpoint.config)?;
     let start = args.start()?;
