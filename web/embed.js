@@ -2,13 +2,17 @@
 //   <script src="https://HOST/embed.js" data-query="lesson=4"></script>
 // The script can also stand in the head of a page; then write <jempp-frame query="lesson=4"></jempp-frame> where you want
 // a frame. Attributes, in the script's tag with `data-` before them: query (what a copied link has after `?`), height (in
-// pixels), theme (light or dark; otherwise that of the page), title (for screen readers), capture (take keys and wheel at once).
+// pixels), theme (light or dark; otherwise that of the page, also when it changes), title (for screen readers), capture (take keys
+// and wheel at once). All but the last can be changed later.
 // For those who build slides, the element has play(), pause(), restart(), show(query), state, and the event `change`.
 (() => {
   const script = document.currentScript;
   const base = new URL('.', script.src);
   const NAME = 'jempp-frame';
   const ATTRIBUTES = ['query', 'height', 'theme', 'title', 'capture'];
+  const TITLE = 'jempp: chains of an energy-based model';
+  /** The longest time between a change of the page and a look at its colours, in ms. */
+  const LOOK = 100;
 
   /** The red, green, blue and opacity of a colour, from 0 to 255. It may be written as `rgb(…)`, `oklch(…)`, `color(…)`… */
   function parts(colour) {
@@ -26,44 +30,53 @@
       const [r, g, b, opacity] = parts(getComputedStyle(one).backgroundColor);
       if (opacity > 127) return 0.299 * r + 0.587 * g + 0.114 * b < 128;
     }
-    return getComputedStyle(document.documentElement).colorScheme.includes('dark') && matchMedia('(prefers-color-scheme: dark)').matches;
+    // Nothing has a colour: the browser paints the background.
+    const scheme = getComputedStyle(document.documentElement).colorScheme;
+    return scheme.includes('dark') && (!scheme.includes('light') || matchMedia('(prefers-color-scheme: dark)').matches);
   }
 
   class JemppFrame extends HTMLElement {
+    static observedAttributes = ATTRIBUTES;
     /** The last state that the frame told: step, is_running, energy, model, lesson, lesson_step, query. */
     state = null;
     #frame = null;
     #tasks = null;
+    /** The colours that the frame was told to have. */
+    #told = '';
     /** What was asked of a frame that has not told a state yet, and does not listen. */
     #early = [];
 
     connectedCallback() {
       if (this.#frame) return;
       const query = new URLSearchParams(this.getAttribute('query') ?? '');
-      query.set('theme', this.#theme());
+      query.set('theme', (this.#told = this.#theme()));
       if (this.hasAttribute('capture')) query.set('capture', '1');
-      const title = this.getAttribute('title') ?? 'jempp: chains of an energy-based model';
+      const title = this.getAttribute('title') ?? TITLE;
       this.#frame = Object.assign(document.createElement('iframe'), { src: `${new URL('embed.html', base)}?${query}`, title, loading: 'lazy' });
       Object.assign(this.style, { display: 'block' });
       Object.assign(this.#frame.style, { display: 'block', width: '100%', border: '0' });
       this.append(this.#frame);
       this.#tasks = new AbortController();
       const { signal } = this.#tasks;
-      const fit = () => {
-        const height = Number(this.getAttribute('height')) || Math.min(Math.max(0.7 * this.clientWidth, 280), 520);
-        this.#frame.style.height = `${height}px`;
-      };
-      const sizes = new ResizeObserver(fit);
+      const sizes = new ResizeObserver(() => this.#fit());
       sizes.observe(this);
       signal.addEventListener('abort', () => sizes.disconnect());
-      fit();
+      this.#fit();
+      this.#followColours(signal);
       addEventListener('message', ({ source, data }) => {
         if (source !== this.#frame.contentWindow || data?.jempp !== 'change') return;
         this.state = data.state;
         for (const asked of this.#early.splice(0)) this.#ask(...asked);
         this.dispatchEvent(new CustomEvent('change', { detail: data.state }));
       }, { signal });
-      matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => this.#ask('theme', this.#theme()), { signal });
+    }
+
+    attributeChangedCallback(name, before, now) {
+      if (!this.#frame || before === now) return;
+      if (name === 'query') this.show(now ?? '');
+      else if (name === 'height') this.#fit();
+      else if (name === 'theme') this.#tellTheme();
+      else if (name === 'title') this.#frame.title = now ?? TITLE;
     }
 
     disconnectedCallback() {
@@ -80,8 +93,42 @@
     /** Shows another state: what a copied link has after `?`. */
     show(query) { this.#ask('show', String(query)); }
 
+    #fit() {
+      const height = Number(this.getAttribute('height')) || Math.min(Math.max(0.7 * this.clientWidth, 280), 520);
+      this.#frame.style.height = `${height}px`;
+    }
+
+    /** Looks at the colours of the page whenever the system, or a class or another attribute of the page, may have changed them. */
+    #followColours(signal) {
+      let timer;
+      const look = () => {
+        timer ??= setTimeout(() => {
+          timer = undefined;
+          this.#tellTheme();
+        }, LOOK);
+      };
+      const changes = new MutationObserver(look);
+      for (const element of [document.documentElement, document.body]) if (element) changes.observe(element, { attributes: true });
+      // Colours may fade into each other.
+      document.addEventListener('transitionend', look, { signal });
+      matchMedia('(prefers-color-scheme: dark)').addEventListener('change', look, { signal });
+      signal.addEventListener('abort', () => {
+        changes.disconnect();
+        clearTimeout(timer);
+      });
+    }
+
+    #tellTheme() {
+      const theme = this.#theme();
+      if (theme === this.#told) return;
+      this.#told = theme;
+      this.#ask('theme', theme);
+    }
+
     #theme() {
-      return this.getAttribute('theme') ?? (isDark(this.parentElement) ? 'dark' : 'light');
+      const theme = this.getAttribute('theme');
+      if (theme === 'light' || theme === 'dark') return theme;
+      return isDark(this.parentElement) ? 'dark' : 'light';
     }
 
     #ask(what, value = '') {

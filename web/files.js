@@ -56,6 +56,9 @@ function receive(files) {
   return named;
 }
 
+/** Whether a file is one of PyTorch. The program refuses it by its name, so nothing of it need be read. */
+const isForeign = (place) => /\.pth?$/i.test(place);
+
 /** What is between the title, names and places of a list of files as text. */
 const SEPARATOR = '\x1f';
 
@@ -122,9 +125,9 @@ export function filesOf(canvas, hand, refuse) {
       store.keep('files', files.length > 0 && bytes <= MAX_KEPT ? { title, files } : undefined);
     },
     /** The size of a file, known before it is read. */
-    givenSize: (place) => kept.get(place).size,
+    givenSize: (place) => (isForeign(place) ? 0 : kept.get(place).size),
     /** The bytes of a file. */
-    given: async (place) => kept.get(place).arrayBuffer(),
+    given: async (place) => (isForeign(place) ? new ArrayBuffer(0) : kept.get(place).arrayBuffer()),
     onFiles(taker) {
       take = taker;
     },

@@ -1,4 +1,4 @@
-// What surrounds the canvas: the focus, the history, a text for screen readers, and what would be lost.
+// What surrounds the canvas: the focus, the history, a text for screen readers, what would be lost, and what the browser keeps.
 
 import { again } from './files.js';
 import { keep, kept } from './store.js';
@@ -6,6 +6,7 @@ import { keep, kept } from './store.js';
 const byId = (id) => document.getElementById(id);
 const query = new URLSearchParams(location.search);
 const isFrame = self !== top;
+const isEmbedded = document.documentElement.hasAttribute('data-embed');
 /** Whether the page takes the keyboard and the wheel at once, as it does on its own. A frame does so with `capture=1`. */
 const takesAll = !isFrame || query.get('capture') === '1';
 
@@ -61,43 +62,72 @@ if (isFrame) {
   });
 }
 
-/** The largest model file that is kept for a reload, in bytes. */
+/** The largest model file that is kept for the next visit, in bytes. */
 const MAX_KEPT = 64 * 2 ** 20;
-/** The kept model file, if it is the one that the link names. */
-export async function modelOfLink(bundled) {
+/** Where models are kept: the last one that was opened as a file, and the last one that was trained. */
+const PLACES = ['model', 'trained'];
+async function keptModel(name) {
+  for (const place of PLACES) {
+    const model = await kept(place);
+    if (model?.name === name) return model;
+  }
+  return undefined;
+}
+
+/** The name of the model in the link, if it is a kept one. */
+export async function keptName(bundled) {
   const name = query.get('model');
-  if (!name || bundled) return null;
-  const model = await kept('model');
-  return model?.name === name ? model : null;
+  return name && !bundled && (await keptModel(name)) ? name : null;
 }
 
 /** Whether chains may start to run by themselves. */
 const isCalm = matchMedia('(prefers-reduced-motion: reduce)').matches;
-// A phone or a small tablet. Some browsers do not say how much memory there is.
-const isSmall = (navigator.deviceMemory ?? 8) <= 4 || Math.min(screen.width, screen.height) < 500;
+// A phone or a tablet. Some browsers do not say how much memory there is: where a finger is the pointer, it may be little.
+const memory = navigator.deviceMemory ?? (matchMedia('(pointer: coarse)').matches ? 4 : 8);
+const isSmall = memory <= 4 || Math.min(screen.width, screen.height) < 500;
 
 /** The part of `globalThis.jempp` that the program calls. */
 export const host = {
   takesAll,
   isCalm,
+  isSmall,
   /** The most memory for the record of a run, in MiB. */
   historyMib: isSmall ? 64 : 320,
   isFrame,
   onAsked(taker) {
     take = taker;
     for (const asked of early.splice(0)) take(...asked);
-    // In a frame, nothing is drawn.
-    if (isFrame) return;
+    // In a frame, and for a single lesson, nothing is drawn, trained or remembered.
+    if (isFrame || isEmbedded) return;
     kept('drawings').then((text) => text && take('drawings', text));
     again().then((text) => text && take('files', text));
+    kept('memory').then((text) => take('memory', text ?? ''));
+    for (const place of PLACES) kept(place).then((model) => model && take('kept', model.name));
   },
   /** Says that a file cannot be opened here. */
   refuseFile: () => take('file', ''),
-  keepModel(name, bytes) {
-    if (bytes.byteLength <= MAX_KEPT) keep('model', { name, bytes: bytes.slice() });
+  /** Keeps a model in one of the PLACES. Returns the reason if it does not. */
+  keepModel(place, name, bytes) {
+    if (bytes.byteLength > MAX_KEPT) {
+      const [mib, most] = [bytes.byteLength, MAX_KEPT].map((size) => Math.round(size / 2 ** 20));
+      const rest = place === 'trained' ? 'save it before you leave' : 'after a reload, open the file again';
+      return `${name} has ${mib} MiB, and the page keeps only models of up to ${most} MiB: ${rest}.`;
+    }
+    // A copy, since these bytes are memory of the program. Unlike an array, a blob is read only when the model is opened.
+    keep(place, { name, bytes: new Blob([bytes]) });
+    return undefined;
+  },
+  /** The bytes of a kept model, or nothing. */
+  async keptBytes(name) {
+    const model = await keptModel(name);
+    return model && new Blob([model.bytes]).arrayBuffer();
   },
   keepDrawings(text) {
     keep('drawings', text);
+  },
+  /** Keeps what the window remembers, such as finished lessons. */
+  keepMemory(text) {
+    keep('memory', text);
   },
   /** Tells the page around the frame what has changed. It holds nothing that a person did not show there. */
   report(state) {
@@ -116,8 +146,11 @@ export const host = {
       input.tabIndex = -1;
     }
     byId('title').textContent = title;
-    const texts = paragraphs.map((text) => Object.assign(document.createElement('p'), { textContent: text }));
-    byId('words').replaceChildren(...texts);
+    // What stays the same is left alone: a screen reader may be in the middle of it.
+    const words = byId('words');
+    if ([...words.children].map((one) => one.textContent).join('\n') !== paragraphs.join('\n')) {
+      words.replaceChildren(...paragraphs.map((text) => Object.assign(document.createElement('p'), { textContent: text })));
+    }
     if (byId('now').textContent !== now) byId('now').textContent = now;
   },
 };

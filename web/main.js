@@ -1,6 +1,6 @@
 // The page: it reports missing features, shows the progress of loading, and starts the worker and the viewer.
 import { allFiles, filesOf } from './files.js';
-import { host, modelOfLink, wait } from './host.js';
+import { host, keptName, wait } from './host.js';
 import sizes from './sizes.js';
 
 const byId = (id) => document.getElementById(id);
@@ -173,8 +173,8 @@ if (missing.length > 0) {
     fail,
   };
 
-  const opened = modelOfLink(model in sizes).then((own) => {
-    globalThis.jempp.keptModel = own;
+  const named = keptName(model in sizes).then((name) => {
+    globalThis.jempp.keptName = name;
   });
-  Promise.all([import('./jempp.js'), compiled, opened]).then(([{ default: init }, module]) => init({ module_or_path: module })).catch(fail);
+  Promise.all([import('./jempp.js'), compiled, named]).then(([{ default: init }, module]) => init({ module_or_path: module })).catch(fail);
 }

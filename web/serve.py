@@ -1,4 +1,4 @@
-"""Serves web/dist on 127.0.0.1 as a public server should: types, compression, security headers."""
+"""Serves web/dist, or another folder, on 127.0.0.1 as a public server should: types, compression, security headers."""
 
 import re
 import sys
@@ -56,15 +56,16 @@ class Server(ThreadingHTTPServer):
 
 
 def main():
-    if not (DIST / "index.html").is_file():
-        sys.exit(f"{DIST} holds no page yet: run web/build.sh first")
+    folder = Path(sys.argv[2]) if len(sys.argv) > 2 else DIST
+    if not (folder / "index.html").is_file():
+        sys.exit(f"{folder} holds no page yet: run web/build.sh first")
     port = sys.argv[1] if len(sys.argv) > 1 else "8000"
     if not port.isdigit() or int(port) > 65535:
-        sys.exit("usage: web/serve.sh [PORT]")
+        sys.exit("usage: web/serve.sh [PORT [FOLDER]]")
     # The policy is written once, in the page; as a header it holds for the worker too.
-    Handler.policy = re.search(r'Security-Policy" content="([^"]*)"', (DIST / "index.html").read_text()).group(1)
+    Handler.policy = re.search(r'Security-Policy" content="([^"]*)"', (folder / "index.html").read_text()).group(1)
     try:
-        server = Server(("127.0.0.1", int(port)), partial(Handler, directory=DIST))
+        server = Server(("127.0.0.1", int(port)), partial(Handler, directory=folder))
     except OSError as error:
         sys.exit(f"port {port} cannot be had ({error.strerror}): web/serve.sh OTHER_PORT")
     print(f"http://127.0.0.1:{server.server_port}/", flush=True)

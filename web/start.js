@@ -13,6 +13,9 @@ globalThis.jemppStart = (() => {
     byId('late').hidden = false;
     byId('late').querySelector('button').onclick = () => location.reload();
   }
+  // From here on this script watches, and the sentence for a page without it is not needed.
+  document.addEventListener('readystatechange', () => byId('unwatched')?.remove(), { once: true });
+
   const nameOf = (url) => new URL(url, location.href).pathname.split('/').pop();
 
   // Errors of files do not bubble. A script that imports a missing file fails itself, so the missing one is looked up.
@@ -24,13 +27,27 @@ globalThis.jemppStart = (() => {
     tell(`The page cannot start: ${names.join(', ')} could not be loaded. Something may block it, or the connection failed.`);
   }, true);
 
+  /** The names of the files that the page asks for in its head and that have not arrived. */
+  function missing() {
+    const arrived = new Set(performance.getEntriesByType('resource').map(({ name }) => name));
+    const asked = document.querySelectorAll('script[src], link[rel=stylesheet], link[rel=modulepreload], link[rel=preload]');
+    const urls = [...asked].map(({ src, href }) => src ?? href);
+    return [...new Set(urls.filter((url) => !arrived.has(url)).map(nameOf))];
+  }
+
+  function tellMissing() {
+    const names = missing();
+    const what = names.length > 0 ? `Still missing: ${names.join(', ')}. ` : '';
+    tell(`Nothing has arrived for half a minute. ${what}The connection may be slow or broken.`);
+  }
+
   const start = {
     /** Something arrived: the watch begins anew. */
     goesOn() {
       clearTimeout(timer);
       if (isOver) return;
       if (byId('late')) byId('late').hidden = true;
-      timer = setTimeout(() => tell('Nothing has arrived for half a minute. The connection may be slow or broken.'), PATIENCE);
+      timer = setTimeout(tellMissing, PATIENCE);
     },
     /** The page has started, or shows a message of its own. */
     over() {

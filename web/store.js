@@ -1,5 +1,5 @@
-// Keeps the model file that a person opened last, their drawings and their files, so that a reload finds them again. They stay in this
-// browser, and leave it with its site data.
+// Keeps the models that a person opened and trained last, their drawings, their files, and which lessons they finished, so that a
+// reload finds them again. They stay in this browser, and leave it with its site data.
 
 function open() {
   return new Promise((resolve, reject) => {

@@ -18,7 +18,11 @@ impl Viewer {
     pub fn memory(&self) -> String {
         let memory = Memory {
             lessons: self.lesson.finished.iter().copied().collect(),
-            run: self.training.run_to_continue(),
+            // In a browser, no run outlives its page.
+            run: match cfg!(target_arch = "wasm32") {
+                true => None,
+                false => self.training.run_to_continue(),
+            },
         };
         serde_json::to_string(&memory).unwrap_or_default()
     }

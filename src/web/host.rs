@@ -4,15 +4,14 @@ use std::{cell::RefCell, rc::Rc};
 
 use eframe::WebOptions;
 use egui::{Event, Id, Key, Pos2, RawInput, Rect, Sense, Ui};
-use js_sys::{Reflect, Uint8Array};
 use wasm_bindgen::{JsCast, JsValue, closure::Closure, prelude::wasm_bindgen};
 use web_sys::Window;
 use web_time::{Duration, Instant};
 
+use super::{page_worker::PageWorker, store::Store};
 use crate::{
-    app::{App, Spoken, Tab, Viewer},
+    app::{App, Spoken},
     config::ViewState,
-    worker::Command,
 };
 
 /// The time between two texts for a screen reader while chains run.
@@ -30,14 +29,6 @@ extern "C" {
     fn report(state: &JsValue);
     #[wasm_bindgen(js_namespace = jempp, js_name = onAsked)]
     fn on_asked(take: &JsValue);
-    #[wasm_bindgen(js_namespace = jempp, js_name = keepModel)]
-    fn keep_model(name: &str, bytes: &[u8]);
-    #[wasm_bindgen(js_namespace = jempp, js_name = keepDrawings)]
-    fn keep_drawings(text: &str);
-    #[wasm_bindgen(js_namespace = jempp, js_name = keepFiles)]
-    fn keep_files(text: &str);
-    #[wasm_bindgen(thread_local_v2, js_namespace = jempp, js_name = keptModel)]
-    static KEPT_MODEL: JsValue;
     #[wasm_bindgen(thread_local_v2, js_namespace = jempp, js_name = isFrame)]
     static IS_FRAME: bool;
     #[wasm_bindgen(thread_local_v2, js_namespace = jempp, js_name = takesAll)]
@@ -191,14 +182,14 @@ impl Voice {
         Self { told: Spoken::default(), last: None }
     }
 
-    /// Writes what has changed: at once when a person did something, and otherwise every few seconds.
+    /// Writes what has changed: at once when a person did something, and every few seconds where the chains are that run.
     pub(super) fn follow(&mut self, app: &mut App) {
-        let is_due = self.last.is_none_or(|last| last.elapsed() >= SPOKEN_INTERVAL);
-        if !is_due && app.viewer().is_moving() {
-            return;
-        }
         let spoken = app.spoken();
-        if spoken != self.told {
+        let told = &self.told;
+        let is_elsewhere = spoken.title != told.title || spoken.paragraphs != told.paragraphs;
+        let is_due = self.last.is_none_or(|last| last.elapsed() >= SPOKEN_INTERVAL);
+        let must_wait = !is_elsewhere && !is_due && app.viewer().is_moving();
+        if spoken != self.told && !must_wait {
             tell(&spoken.title, spoken.paragraphs.clone(), &spoken.now);
             self.told = spoken;
             self.last = Some(Instant::now());
@@ -209,16 +200,19 @@ impl Voice {
 /// The shortest time between two reports to the page around a frame.
 const REPORT_INTERVAL: Duration = Duration::from_millis(100);
 
-/// The page around a frame, which may ask for something, and hears what changes (`embed.js`).
+/// The page around a frame, which may ask for something, and hears what changes (`embed.js`); outside a frame, what the browser
+/// kept.
 pub(super) struct Host {
     asked: Rc<RefCell<Vec<(String, String)>>>,
     reported: (String, Instant),
     store: Store,
+    /// Whether the page was opened without a link.
+    is_plain: bool,
 }
 
 impl Host {
     /// Listens to what the page around the frame asks for.
-    pub(super) fn new(ctx: egui::Context) -> Self {
+    pub(super) fn new(ctx: egui::Context, is_plain: bool) -> Self {
         let asked: Rc<RefCell<Vec<(String, String)>>> = Rc::default();
         let list = asked.clone();
         let take = Closure::<dyn Fn(String, String)>::new(move |what, value| {
@@ -226,17 +220,11 @@ impl Host {
             ctx.request_repaint();
         });
         on_asked(&take.into_js_value());
-        let store = Store {
-            drawings: String::new(),
-            files: String::new(),
-            last: Instant::now(),
-            was_open: false,
-        };
-        Self { asked, reported: (String::new(), Instant::now()), store }
+        Self { asked, reported: (String::new(), Instant::now()), store: Store::new(), is_plain }
     }
 
     /// Does what was asked for.
-    pub(super) fn obey(&mut self, app: &mut App, ctx: &egui::Context) {
+    pub(super) fn obey(&mut self, app: &mut App, helper: &PageWorker, ctx: &egui::Context) {
         for (what, value) in self.asked.take() {
             let viewer = app.viewer_mut();
             match what.as_str() {
@@ -252,17 +240,14 @@ impl Host {
                     viewer.go_to(view);
                     ignored.into_iter().for_each(|text| viewer.session.complain(text));
                 }
-                "drawings" if viewer.training.drawn.num_drawings() == 0 => {
-                    if viewer.training.drawn.restore(&value).is_ok() {
-                        viewer.session.notify("Your last drawings are back, in the Train tab.");
-                        self.store.drawings = value;
-                    }
+                "drawings" => self.store.restore_drawings(viewer, value),
+                "files" => self.store.restore_files(viewer, &value),
+                "kept" if helper.offer(&value) && self.is_plain => {
+                    viewer.session.notify(format!(
+                        "Kept from your last visit: {value}, in the list of models."
+                    ));
                 }
-                "files" if viewer.training.own.is_empty() => {
-                    viewer.training.own.restore(&value);
-                    viewer.session.notify("Your last files are back, in the Train tab.");
-                    self.store.files = viewer.training.own.to_text();
-                }
+                "memory" if self.store.recall(viewer, &value, self.is_plain) => app.welcome(),
                 _ => {}
             }
         }
@@ -300,63 +285,6 @@ impl Host {
         report(&js_sys::JSON::parse(&state).unwrap_or(JsValue::NULL));
         self.reported = (state, Instant::now());
     }
-}
-
-/// The time between two looks at the drawings and files.
-const STORE_INTERVAL: Duration = Duration::from_secs(2);
-
-/// What is kept for a reload of the page.
-struct Store {
-    /// The drawings as they are kept.
-    drawings: String,
-    /// The names and places of a person's files as they are kept.
-    files: String,
-    last: Instant,
-    /// Whether the tab Train was open in the last frame.
-    was_open: bool,
-}
-
-impl Store {
-    /// Keeps the drawings and the files when they have changed, and when the tab Train is left.
-    fn follow(&mut self, viewer: &Viewer, ctx: &egui::Context) {
-        let is_open = viewer.session.tab == Tab::Train;
-        let was_open = std::mem::replace(&mut self.was_open, is_open);
-        if !is_open && !was_open {
-            return;
-        }
-        let waited = self.last.elapsed();
-        if is_open && waited < STORE_INTERVAL {
-            ctx.request_repaint_after(STORE_INTERVAL - waited);
-            return;
-        }
-        self.last = Instant::now();
-        let drawings = viewer.training.drawn.to_text().unwrap_or_default();
-        if drawings != self.drawings {
-            keep_drawings(&drawings);
-            self.drawings = drawings;
-        }
-        let files = viewer.training.own.to_text();
-        if files != self.files {
-            keep_files(&files);
-            self.files = files;
-        }
-    }
-}
-
-/// Keeps a model file that a person opened, so that a reload of the page finds it again.
-pub(super) fn keep(command: &Command) {
-    if let Command::Attach { name, bytes } = command {
-        keep_model(name, bytes);
-    }
-}
-
-/// The model file that the page's link names, if it was opened in this browser before.
-pub(super) fn kept_model() -> Option<Command> {
-    let model = KEPT_MODEL.with(JsValue::clone);
-    let name = Reflect::get(&model, &"name".into()).ok()?.as_string()?;
-    let bytes = Reflect::get(&model, &"bytes".into()).ok()?;
-    let bytes = Uint8Array::new(&bytes).to_vec().into();
-    Some(Command::Attach { name, bytes })
 }
 
 /// Sets the colours; anything but `light` and `dark` means those of the system.

@@ -3,6 +3,8 @@
 
 mod host;
 mod page;
+mod page_worker;
+mod store;
 mod wire;
 mod worker;
 

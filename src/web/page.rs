@@ -2,25 +2,26 @@
 
 use std::{
     any::Any,
-    cell::{Cell, RefCell},
     rc::Rc,
-    sync::mpsc::{Receiver, Sender, channel},
+    sync::mpsc::{Receiver, channel},
 };
 
 use js_sys::Reflect;
 use serde_json::json;
 use wasm_bindgen::{JsCast, JsValue, closure::Closure, prelude::wasm_bindgen};
-use web_sys::{HtmlCanvasElement, MessageEvent, Window, Worker};
+use web_sys::{HtmlCanvasElement, Window};
 use web_time::{Duration, Instant};
 
 use super::{
     host::{self, Doors, Holds, Host, Visited, Voice},
-    wire::{Measurement, Report, Request, decode, encode},
+    page_worker::{AUTO, PageWorker, listen, new_worker, post},
+    store,
+    wire::{Measurement, Report, Request},
 };
 use crate::{
-    app::{App, Link, limit_history, small_fonts},
+    app::{App, Link, Viewer, limit_history, small_fonts},
     config::ViewState,
-    worker::{Batch, Command, Event},
+    worker::{Command, Event},
 };
 
 /// The keys of the query that the page itself uses: the device, whether a frame takes all keys at once (`host.js`), and
@@ -28,6 +29,8 @@ use crate::{
 const DEVICE: &str = "device";
 const CAPTURE: &str = "capture";
 const THEME: &str = "theme";
+/// The largest number of characters of the device's name: a link may come from anybody, and messages repeat the name.
+const MAX_DEVICE: usize = 60;
 /// The defaults of the page: fewer chains than on the desktop, and a speed that one can follow.
 const DEFAULT_QUERY: &str = "per_class=4&max_steps_per_sec=10";
 /// The full page, for the link of an embedded lesson.
@@ -37,8 +40,6 @@ const ADDRESS_INTERVAL: Duration = Duration::from_secs(1);
 
 #[wasm_bindgen]
 extern "C" {
-    #[wasm_bindgen(js_namespace = jempp, js_name = newWorker)]
-    fn new_worker() -> Worker;
     #[wasm_bindgen(js_namespace = jempp)]
     fn ready();
     #[wasm_bindgen(js_namespace = jempp)]
@@ -79,7 +80,7 @@ impl Query {
         let search = window.location().search().unwrap_or_default();
         let search = search.trim_start_matches('?');
         let mut query = Self {
-            device: "auto".into(),
+            device: AUTO.into(),
             capture: None,
             theme: None,
             measurement: None,
@@ -88,7 +89,7 @@ impl Query {
         let mut view = form_urlencoded::Serializer::new(String::new());
         for (key, value) in form_urlencoded::parse(search.as_bytes()) {
             match &*key {
-                DEVICE => query.device = value.into_owned(),
+                DEVICE => query.device = value.chars().take(MAX_DEVICE).collect(),
                 CAPTURE => query.capture = Some(value.into_owned()),
                 THEME => query.theme = Some(value.into_owned()),
                 _ => match Measurement::of(&key, &value) {
@@ -106,7 +107,7 @@ impl Query {
     /// The keys that stay in the address whatever the viewer shows, as the beginning of a query.
     fn fixed(&self) -> String {
         let mut query = form_urlencoded::Serializer::new(String::new());
-        if self.device != "auto" {
+        if self.device != AUTO {
             query.append_pair(DEVICE, &self.device);
         }
         for (key, value) in [(CAPTURE, &self.capture), (THEME, &self.theme)] {
@@ -142,123 +143,19 @@ async fn view(window: Window, query: Query) -> Result<(), JsValue> {
     runner.start(canvas, options, create).await
 }
 
-/// The current worker, and the files that were sent to it.
-struct PageWorker {
-    worker: RefCell<Worker>,
-    device: String,
-    events: Sender<Batch>,
-    ctx: egui::Context,
-    attached: RefCell<Vec<Command>>,
-    num_batches: Cell<usize>,
-}
-
-impl PageWorker {
-    fn new(
-        device: String,
-        events: Sender<Batch>,
-        ctx: egui::Context,
-        attached: Option<Command>,
-    ) -> Rc<Self> {
-        let helper = Rc::new(Self {
-            worker: RefCell::new(new_worker()),
-            device,
-            events,
-            ctx,
-            attached: attached.into_iter().collect::<Vec<_>>().into(),
-            num_batches: Cell::new(0),
-        });
-        helper.clone().begin();
-        helper
-    }
-
-    /// Listens to the worker's messages, and starts its service.
-    fn begin(self: Rc<Self>) {
-        let worker = self.worker.borrow().clone();
-        let helper = self.clone();
-        listen(&worker, move |report| {
-            if let Report::Events(events) = report {
-                helper.num_batches.set(helper.num_batches.get() + 1);
-                helper.take(events);
-            }
-        });
-        let helper = self.clone();
-        let on_error = Closure::<dyn Fn(web_sys::Event)>::new(move |event: web_sys::Event| {
-            // The page shows this error itself.
-            event.prevent_default();
-            // If a script cannot be loaded, the event has no message.
-            let message = Reflect::get(&event, &"message".into()).ok();
-            let message = message.and_then(|message| message.as_string());
-            let message = message.unwrap_or_else(|| "worker.js could not be loaded".into());
-            helper.take(vec![Event::Failed(format!("the page's worker failed: {message}"))]);
-        });
-        worker.set_onerror(Some(on_error.as_ref().unchecked_ref()));
-        on_error.forget();
-        post(&worker, &Request::Serve(self.device.clone()));
-        for command in self.attached.borrow().iter() {
-            post(&worker, &Request::Command(command.clone()));
-        }
-    }
-
-    fn take(&self, events: Vec<Event>) {
-        // The app exists as long as the page.
-        let _ = self.events.send(events.into());
-        self.ctx.request_repaint();
-    }
-
-    fn send(self: &Rc<Self>, command: Command) {
-        match command {
-            // The memory of a failed worker cannot be used again, so a new worker starts.
-            Command::Retry => {
-                self.worker.borrow().terminate();
-                self.worker.replace(new_worker());
-                self.num_batches.set(0);
-                self.clone().begin();
-            }
-            command => {
-                if matches!(command, Command::Attach { .. }) {
-                    host::keep(&command);
-                    self.attached.borrow_mut().push(command.clone());
-                }
-                post(&self.worker.borrow(), &Request::Command(command));
-            }
-        }
-    }
-
-    /// Tells the worker that the page has processed its reports.
-    fn acknowledge(&self) {
-        let count = self.num_batches.take();
-        if count > 0 {
-            post(&self.worker.borrow(), &Request::Seen(count));
-        }
-    }
-}
-
-fn listen(worker: &Worker, take: impl Fn(Report) + 'static) {
-    let on_message = Closure::<dyn Fn(MessageEvent)>::new(move |event: MessageEvent| {
-        if let Some(report) = decode(&event.data()) {
-            take(report);
-        }
-    });
-    worker.set_onmessage(Some(on_message.as_ref().unchecked_ref()));
-    on_message.forget();
-}
-
-fn post(worker: &Worker, request: &Request) {
-    // Sending bytes cannot fail.
-    let _ = worker.post_message(&encode(request));
-}
-
 /// The app, with the state that only a page needs.
 struct Page {
     app: App,
     commands: Receiver<Command>,
     helper: Rc<PageWorker>,
     window: Window,
+    query: Query,
     /// The view in the address, and the time when it was written.
     address: (ViewState, Instant),
+    /// Whether the address must be written although the view has not changed.
+    is_address_old: bool,
     /// Whether a link or the browser's buttons have just led here. What is written first then replaces the entry of the history.
     is_arriving: bool,
-    fixed_query: String,
     holds: Holds,
     doors: Doors,
     voice: Voice,
@@ -277,14 +174,14 @@ impl Page {
         let view = or_default(told.clone());
         // The address does not describe the view if its query is not used as a whole.
         let told = if problem.is_none() { told } else { ViewState::default() };
-        let fixed_query = query.fixed();
         let link = Link { commands: command_sender, events };
         let mut app = match IS_EMBEDDED.with(|is_embedded| *is_embedded) {
-            Some(true) => App::embedded(link, view, format!("{FULL_PAGE}?{fixed_query}")),
+            Some(true) => App::embedded(link, view, format!("{FULL_PAGE}?{}", query.fixed())),
             _ => App::new(link, view),
         };
         app.listen(ctx);
-        if is_plain {
+        // Elsewhere the card waits for what the browser kept: it is for the first visit. A frame keeps nothing.
+        if is_plain && host::is_frame() {
             app.welcome();
         }
         let location = window.location();
@@ -304,14 +201,11 @@ impl Page {
         if let Some(problem) = problem {
             viewer.session.complain(problem);
         }
-        let kept = host::kept_model();
-        if let Some(Command::Attach { name, .. }) = &kept {
-            viewer.run.note_bytes_of(name);
-        }
-        let helper = PageWorker::new(query.device, event_sender, ctx.clone(), kept);
+        let kept = store::kept_name();
+        let helper = PageWorker::new(query.device.clone(), event_sender, ctx.clone(), kept);
         // The worker need not wait for the first frame.
         for command in viewer.take_commands() {
-            helper.send(command);
+            pass_on(command, viewer, &helper);
         }
         let visited = host::listen_to_history(&window, ctx.clone());
         if let Some(theme) = &query.theme {
@@ -322,13 +216,14 @@ impl Page {
             commands,
             helper,
             window,
+            query,
             address: (told, Instant::now()),
+            is_address_old: false,
             is_arriving: true,
-            fixed_query,
             holds,
             doors: Doors::default(),
             voice: Voice::new(),
-            host: Host::new(ctx.clone()),
+            host: Host::new(ctx.clone(), is_plain),
             visited,
             is_ready: false,
         }
@@ -343,7 +238,7 @@ impl Page {
         }
         let view = viewer.view();
         let is_arriving = std::mem::take(&mut self.is_arriving);
-        if view == self.address.0 {
+        if view == self.address.0 && !self.is_address_old {
             return;
         }
         let place = |view: &ViewState| (view.view.tab, view.view.lesson, view.view.lesson_step);
@@ -355,7 +250,7 @@ impl Page {
             return;
         }
         if let Ok(history) = self.window.history() {
-            let url = format!("?{}{}", self.fixed_query, view.to_query());
+            let url = format!("?{}{}", self.query.fixed(), view.to_query());
             let url = Some(url.as_str());
             // A page opened from a file cannot change its address, which does no harm.
             let _ = match is_elsewhere {
@@ -363,7 +258,33 @@ impl Page {
                 false => history.replace_state_with_url(&JsValue::NULL, "", url),
             };
         }
+        self.is_address_old = false;
         self.address = (view, Instant::now());
+    }
+
+    /// Takes what the link to the worker found out: problems, a device that cannot be had, and models that the browser keeps.
+    fn follow_helper(&mut self) {
+        let viewer = self.app.viewer_mut();
+        for text in self.helper.take_problems() {
+            viewer.session.complain(text);
+        }
+        if *self.helper.device() != self.query.device {
+            self.query.device.clone_from(&self.helper.device());
+            self.is_address_old = true;
+        }
+        // Kept models are in the list of models while they are not open. Before the device is, there is no list.
+        let open = viewer.run.model.as_ref().map(|model| &model.name);
+        let listed = &mut viewer.session.bundled;
+        if listed.is_empty() {
+            return;
+        }
+        for name in self.helper.kept().iter() {
+            match (open == Some(name), listed.contains(name)) {
+                (true, true) => listed.retain(|other| other != name),
+                (false, false) => listed.push(name.clone()),
+                _ => {}
+            }
+        }
     }
 
     /// Shows the view to which a person went with the browser's buttons.
@@ -385,17 +306,19 @@ impl Page {
             .shown_numbers()
             .map(|numbers| numbers.1.iter().map(|lane| &lane.energy).collect())
             .unwrap_or_default();
+        let notices = session.notices.iter().map(|notice| &notice.text);
         let state = json!({
             "device": session.device.as_ref().map(|device| &device.0),
             "is_cpu": session.device.as_ref().map(|device| device.1),
             "model": run.model.as_ref().map(|model| &model.name),
+            "models": session.bundled,
             "is_running": run.is_running,
             "shown_step": run.shown_step(),
             "last_step": run.last_step(),
             "energies": energies,
             "failure": session.failure,
             "why_not": run.why_not,
-            "notices": session.notices.iter().map(|notice| &notice.text).collect::<Vec<_>>(),
+            "notices": notices.chain(&session.warning).collect::<Vec<_>>(),
             "query": viewer.view().to_query(),
             "steps_per_sec": run.steps_per_sec,
             "has_references": run.references.is_some(),
@@ -404,6 +327,7 @@ impl Page {
             "own_data": viewer.training.own.describe(),
             "num_drawings": viewer.training.drawn.num_drawings(),
             "lesson": viewer.lesson.title(),
+            "finished_lessons": viewer.lesson.finished,
             "lab": {
                 "step": viewer.lab.record.step,
                 "is_running": viewer.lab.record.is_running,
@@ -415,6 +339,17 @@ impl Page {
         });
         js_sys::JSON::parse(&state.to_string()).unwrap_or(JsValue::NULL)
     }
+}
+
+/// Sends a command to the worker.
+fn pass_on(command: Command, viewer: &mut Viewer, helper: &Rc<PageWorker>) {
+    // Another file of this name needs another name from now on.
+    if let Command::Open(name) = &command
+        && helper.must_fetch(name)
+    {
+        viewer.run.note_bytes_of(name);
+    }
+    helper.send(command);
 }
 
 /// Provides the functions `jempp.state()` and `jempp.unsaved()` for scripts.
@@ -449,9 +384,10 @@ impl eframe::App for Page {
 
     fn logic(&mut self, ctx: &egui::Context, _frame: &mut eframe::Frame) {
         self.follow_history();
-        self.host.obey(&mut self.app, ctx);
+        self.host.obey(&mut self.app, &self.helper, ctx);
         self.app.drain(ctx);
         self.helper.acknowledge();
+        self.follow_helper();
     }
 
     fn ui(&mut self, ui: &mut egui::Ui, _frame: &mut eframe::Frame) {
@@ -462,7 +398,7 @@ impl eframe::App for Page {
         self.voice.follow(&mut self.app);
         self.host.report(&self.app, ui.ctx());
         while let Ok(command) = self.commands.try_recv() {
-            self.helper.send(command);
+            pass_on(command, self.app.viewer_mut(), &self.helper);
         }
         self.follow_address(ui.ctx());
         if !std::mem::replace(&mut self.is_ready, true) {

@@ -18,10 +18,14 @@ const KINDS = {
   'no graphics': ['--disable-gpu', '--disable-software-rasterizer', '--disable-3d-apis'],
 };
 
-let server;
-/** Starts the server on a free port, once, and returns the address of the page. */
-async function address() {
-  server ??= spawn('python3', [here('../serve.py'), '0'], { stdio: ['ignore', 'pipe', 'inherit'] });
+/** The built page. */
+export const DIST = here('../dist');
+
+const servers = {};
+/** Starts a server for a folder on a free port, once, and returns the address of the page. */
+async function address(folder = DIST) {
+  servers[folder] ??= spawn('python3', [here('../serve.py'), '0', folder], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const server = servers[folder];
   server.address ??= new Promise((resolve, reject) => {
     server.stdout.once('data', (line) => resolve(String(line).trim()));
     server.once('exit', () => reject(new Error('the server did not start')));
@@ -38,16 +42,17 @@ function browser(kind) {
 
 after(async () => {
   for (const running of Object.values(browsers)) await (await running).close();
-  server?.kill();
+  for (const server of Object.values(servers)) server.kill();
 });
 
 /**
- * Opens a new page for test `t`. `path` is a query or a whole path; options: the `kind` of browser, routes, viewport…
+ * Opens a new page for test `t`. `path` is a query or a whole path; options: the `kind` of browser, routes, viewport…; the
+ * `folder` of another page than the built one; a function to run `before` the page's scripts; until when to wait, as for goto.
  * A route answers, or calls a function; without an answer it fails. Requests that match `stalls` get no answer, and with `quick`, timers of seconds run twenty
  * times as fast, also in workers.
  */
-export async function open(t, path = '', { kind = 'webgpu', routes = {}, stalls = null, quick = false, ...options } = {}) {
-  const origin = await address();
+export async function open(t, path = '', { kind = 'webgpu', routes = {}, stalls = null, quick = false, folder = DIST, before = null, waitUntil = 'load', ...options } = {}) {
+  const origin = await address(folder);
   const context = await (await browser(kind)).newContext({ viewport: { width: 1280, height: 800 }, ...options });
   t.after(() => context.close());
   for (const [pattern, answer] of Object.entries(routes)) await context.route(pattern, typeof answer === 'function' ? answer : (route) => (answer ? route.fulfill(answer) : route.abort()));
@@ -75,9 +80,10 @@ export async function open(t, path = '', { kind = 'webgpu', routes = {}, stalls 
     globalThis.longTasks = [];
     new PerformanceObserver((list) => longTasks.push(...list.getEntries().map((entry) => Math.round(entry.duration)))).observe({ type: 'longtask' });
   });
+  if (before) await page.addInitScript(before);
   // This property ignores the emulated pixel density, which would make everything twice as large.
   if (options.deviceScaleFactor) await page.addInitScript(() => delete ResizeObserverEntry.prototype.devicePixelContentBoxSize);
-  const response = await page.goto(origin + path);
+  const response = await page.goto(origin + path, { waitUntil });
 
   /** Waits until the viewer's state fulfils `isSo`, and returns the state. */
   async function until(what, isSo, secs = 180) {
@@ -114,6 +120,18 @@ export function drop(page, name, source = null) {
     },
     [name, content.toString('base64')],
   );
+}
+
+/** Ends the page's worker with an error, waits until the page says so, and presses Try again. */
+export async function killWorker(page, until) {
+  await page.workers()[0].evaluate(() => void setTimeout(() => { throw new Error('a test'); }));
+  const failed = await until('a failure', (s) => s.failure);
+  // The button is at the end of the banner's text.
+  for (let x = 260; x < 700 && (await until('a state', () => true)).failure; x += 30) {
+    await page.mouse.click(x, 45);
+    await page.waitForTimeout(200);
+  }
+  return failed;
 }
 
 export const mean = (values) => values.reduce((sum, value) => sum + value, 0) / values.length;

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { drop, open, photograph, sleep } from './browser.mjs';
+import { drop, killWorker, open, photograph, sleep } from './browser.mjs';
 
 const KIND = { kind: 'no webgpu' };
 
@@ -196,6 +196,18 @@ test('what the canvas shows is there in words', async (t) => {
   assert.ok(names.length >= 2 && names.every(Boolean), `${names}`);
 });
 
+test('another lesson is told at once, although chains run', async (t) => {
+  const { page, until } = await open(t, '?lesson=3&play=true', KIND);
+  await until('chains that run', (s) => s.lesson && s.lab.step > 0);
+  await page.waitForFunction(() => /lesson 3/.test(document.getElementById('title').textContent));
+  await page.evaluate(() => {
+    history.pushState(null, '', '?lesson=1&play=true');
+    dispatchEvent(new PopStateEvent('popstate'));
+  });
+  await until('its text', (s) => /lesson=1/.test(s.query) && s.lesson);
+  await page.waitForFunction(() => /lesson 1/.test(document.getElementById('title').textContent), null, { timeout: 2000 });
+});
+
 for (const path of ['?per_class=1', 'embed.html?per_class=1', '?per_class=1&lesson=3']) {
   test(`axe finds no serious fault in ${path}`, async (t) => {
     const { page, until } = await open(t, path, KIND);
@@ -232,7 +244,7 @@ for (const query of ['?tab=lab&play=true', '?lesson=3', '?lesson=3&play=true']) 
 
 // The viewer starts without its worker where that is found missing late: it then tells the reason itself.
 const LATE = 6000;
-for (const [file, ms] of [['main.js', 0], ['sizes.js', 0], ['host.js', 0], ['jempp.js', 0], ['worker.js', 0], ['worker.js', LATE], ['jempp_bg.wasm', 0]]) {
+for (const [file, ms] of [['main.js', 0], ['sizes.js', 0], ['host.js', 0], ['files.js', 0], ['store.js', 0], ['jempp.js', 0], ['worker.js', 0], ['worker.js', LATE], ['jempp_bg.wasm', 0]]) {
   test(`a missing ${file} is named, and can be tried again${ms ? ', also when the page has started' : ''}`, async (t) => {
     const answer = async (route) => {
       await sleep(ms);
@@ -248,11 +260,29 @@ for (const [file, ms] of [['main.js', 0], ['sizes.js', 0], ['host.js', 0], ['jem
   });
 }
 
-test('a page whose files never come says so', async (t) => {
-  const { page } = await open(t, '', { ...KIND, stalls: '**/jempp_bg.wasm', quick: true });
-  await page.locator('#late').waitFor({ state: 'visible', timeout: 20_000 });
-  assert.match(await page.locator('#late').innerText(), /Nothing has arrived/);
+test('without start.js the page starts all the same', async (t) => {
+  const { until } = await open(t, '?per_class=1', { ...KIND, routes: { '**/start.js': { status: 404, body: '' } } });
+  await until('chains', (s) => s.energies.length > 0);
 });
+
+test('without start.js and main.js the page itself says what may be wrong', async (t) => {
+  const gone = { status: 404, body: '' };
+  const { page } = await open(t, '', { ...KIND, routes: { '**/start.js': gone, '**/main.js': gone } });
+  assert.match(await page.locator('#loading').innerText(), /files of this page may be missing or blocked/);
+  // Otherwise start.js watches, and nobody reads this.
+  const whole = await open(t, '', { ...KIND, stalls: '**/jempp_bg.wasm' });
+  await whole.page.locator('#late').waitFor({ state: 'attached' });
+  assert.equal(await whole.page.locator('#unwatched').count(), 0);
+});
+
+for (const file of ['jempp_bg.wasm', 'host.js']) {
+  test(`a page to which ${file} never comes says so`, async (t) => {
+    const { page } = await open(t, '', { ...KIND, stalls: `**/${file}`, quick: true, waitUntil: 'commit' });
+    await page.locator('#late', { hasText: 'Nothing has arrived' }).waitFor({ state: 'visible', timeout: 20_000 });
+    const text = await page.locator('#late').textContent();
+    assert.match(text, new RegExp(`Still missing: .*${file.replace('.', '\\.')}`));
+  });
+}
 
 test('a worker that ends without a word is noticed, and another takes over', async (t) => {
   const { page, until } = await open(t, '?per_class=1&num_steps=100000', { ...KIND, quick: true });
@@ -262,16 +292,20 @@ test('a worker that ends without a word is noticed, and another takes over', asy
   assert.match(failed.failure, /not answered/);
 });
 
-test('a device that does not exist is refused in words', async (t) => {
-  const { page } = await open(t, '?device=quantum', KIND);
-  for (let tries = 0; tries < 300; tries += 1) {
-    const state = await page.evaluate(() => globalThis.jempp?.state?.());
-    const told = `${state?.failure ?? ''} ${state?.notices ?? ''} ${await page.locator('#failure').innerText()}`;
-    if (/quantum/.test(told)) return;
-    await sleep(100);
-  }
-  assert.fail('nothing was said');
-});
+for (const [device, what] of [['quantum', 'does not exist'], ['webgpu', 'this browser does not give']]) {
+  test(`a device that ${what} is refused in words, and chains run all the same`, async (t) => {
+    const { page, until } = await open(t, `?device=${device}&per_class=1&num_steps=100000`, KIND);
+    const told = await until('words', (s) => s.notices.length > 0);
+    // The value, and what would do.
+    assert.match(told.notices.join(), new RegExp(`\`${device}\`.*cpu`));
+    const state = await until('chains that run', (s) => s.last_step >= 2);
+    assert.equal(state.failure, null);
+    await page.waitForFunction(() => !location.search.includes('device'));
+    // Trying again does not ask for that device again.
+    await killWorker(page, until);
+    await until('a model opened anew', (s) => !s.failure && s.model === 'fashion' && s.energies.length > 0);
+  });
+}
 
 test('every size can be had, and comes back', async (t) => {
   const { page, errors, until } = await open(t, '?per_class=1&play=true&num_steps=100000', KIND);
@@ -351,6 +385,42 @@ test('a frame has the colours of its page', async (t) => {
   }
 });
 
+test('a frame follows its attributes and the colours of its page', async (t) => {
+  const body = `<!doctype html><style>body { background: #fafafa } .night body { background: #101010 }</style><body>
+    <script src="embed.js"></script><jempp-frame height="300" query="per_class=1"></jempp-frame>`;
+  const options = { ...KIND, viewport: { width: 600, height: 600 }, routes: { '**/host.html': { contentType: 'text/html', body } } };
+  const { page } = await open(t, 'host.html', options);
+  await page.waitForFunction(() => document.querySelector('jempp-frame').state, null, { timeout: 120_000 });
+  const inside = page.frames().find((one) => one.url().includes('embed.html'));
+  await inside.evaluate(() => {
+    globalThis.heard = [];
+    addEventListener('message', ({ data }) => data?.jempp === 'theme' && globalThis.heard.push(data.value));
+  });
+  const change = (name, value) => page.evaluate(([name, value]) => document.querySelector('jempp-frame').setAttribute(name, value), [name, value]);
+  const hears = (themes) => inside.waitForFunction((themes) => globalThis.heard.join() === themes, themes, { timeout: 10_000 });
+  await page.evaluate(() => document.documentElement.classList.add('night'));
+  await hears('dark');
+  await change('theme', 'light');
+  await hears('dark,light');
+  await change('theme', 'auto');
+  await hears('dark,light,dark');
+  await change('height', '400');
+  await page.waitForFunction(() => document.querySelector('iframe').clientHeight === 400);
+  await change('query', 'lesson=3');
+  await page.waitForFunction(() => document.querySelector('jempp-frame').state.lesson === 3, null, { timeout: 60_000 });
+});
+
+const TABLET = { hasTouch: true, isMobile: true, viewport: { width: 1024, height: 1366 } };
+for (const [who, options, mib] of [['tablet', TABLET, 64], ['computer', {}, 320]]) {
+  test(`a ${who} that does not say how much memory it has records up to ${mib} MiB`, async (t) => {
+    const before = () => Object.defineProperty(Navigator.prototype, 'deviceMemory', { value: undefined });
+    const { page, until } = await open(t, '?per_class=1', { ...KIND, ...options, before });
+    await until('chains', (s) => s.energies.length > 0);
+    assert.equal(await page.evaluate(() => matchMedia('(pointer: coarse)').matches), who === 'tablet');
+    assert.equal(await page.evaluate(() => globalThis.jempp.historyMib), mib);
+  });
+}
+
 test('a reload finds the own model and the drawings again', async (t) => {
   const { page, until } = await open(t, '?per_class=1', KIND);
   const first = await until('a model', (s) => s.model === 'fashion' && s.energies.length > 0);
@@ -368,22 +438,6 @@ test('a reload finds the own model and the drawings again', async (t) => {
   // Another file of that name is another model.
   await drop(page, 'digits.safetensors', '../../assets/two-moons.safetensors');
   await until('a second name', (s) => /digits \(2\)/.test(s.model) && s.energies.length > 0);
-});
-
-test('the browser asks before a training run is lost', async (t) => {
-  const { page, until } = await open(t, '?tab=train&per_class=1', KIND);
-  await until('a model', (s) => s.model);
-  assert.equal(await page.evaluate(() => globalThis.jempp.unsaved()), false);
-  const prompts = [];
-  page.on('dialog', (dialog) => {
-    prompts.push(dialog.type());
-    dialog.accept();
-  });
-  await page.evaluate(() => { globalThis.jempp.unsaved = () => true; });
-  await page.mouse.click(5, 300);
-  await page.close({ runBeforeUnload: true });
-  await sleep(1000);
-  assert.deepEqual(prompts, ['beforeunload']);
 });
 
 test('after a first visit the page needs no connection', async (t) => {

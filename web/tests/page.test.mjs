@@ -1,7 +1,7 @@
 // Tests that the page starts in different browsers, and handles unusual actions of users.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { drop, mean, open } from './browser.mjs';
+import { drop, killWorker, mean, open } from './browser.mjs';
 
 test('with WebGPU the adapter is named and chains advance', async (t) => {
   const { page, response, origin, errors, requests, until } = await open(t, '?device=webgpu&per_class=1&num_steps=100000');
@@ -104,14 +104,8 @@ test('a model that does not come is told in the viewer', async (t) => {
 test('when the worker dies its reason is told, and another takes over', async (t) => {
   const { page, until } = await open(t, '?per_class=1&num_steps=100000', { kind: 'no webgpu' });
   await until('chains that run', (s) => s.last_step >= 3);
-  await page.workers()[0].evaluate(() => void setTimeout(() => { throw new Error('a test'); }));
-  const failed = await until('a failure', (s) => s.failure);
+  const failed = await killWorker(page, until);
   assert.match(failed.failure, /a test/);
-  // The button is at the end of the banner's text.
-  for (let x = 260; x < 700 && (await until('a state', () => true)).failure; x += 30) {
-    await page.mouse.click(x, 45);
-    await page.waitForTimeout(200);
-  }
   const again = await until('a model opened anew', (s) => !s.failure && s.model === 'fashion' && s.energies.length > 0);
   assert.equal(again.last_step, 0);
   await page.keyboard.press('Space');

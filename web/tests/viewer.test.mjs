@@ -119,7 +119,7 @@ test('a model is trained in the page, saved, and goes on', async (t) => {
   await until('the end', (s) => s.shown_step === 2 && !s.is_running);
   await page.mouse.click(215, 14);
   await sleep(500);
-  const [START, PAUSE, GO_ON, SAVE] = [[46, 381], [140, 381], [58, 507], [51, 580]];
+  const [START, PAUSE, GO_ON, SAVE] = [[46, 340], [140, 340], [58, 426], [68, 457]];
   await page.mouse.click(...START);
   const begun = await until('a run', (s) => s.is_training && /checkpoint/.test(s.model));
   // The chains are updated with the current weights, twice a second.

@@ -1,0 +1,219 @@
+// Tests of what the browser keeps: models, finished lessons, and the build of an open page.
+import assert from 'node:assert/strict';
+import { cpSync, mkdtempSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { DIST, drop, killWorker, open, sleep } from './browser.mjs';
+
+const KIND = { kind: 'no webgpu' };
+const DIGITS = '../../assets/mnist/mnist.safetensors';
+const MOONS = '../../assets/two-moons.safetensors';
+const isThere = (name) => (s) => s.model === name && s.energies.length > 0;
+
+async function eventually(what, isSo, secs = 60) {
+  for (const end = Date.now() + secs * 1000; Date.now() < end; await sleep(100)) if (await isSo()) return;
+  throw new Error(`${what}: not so within ${secs} s`);
+}
+
+/** Reads or writes a value that the browser keeps for the page. Of a model, this is the name. */
+const kept = (page, key, value) =>
+  page.evaluate(
+    ([key, value]) =>
+      new Promise((resolve, reject) => {
+        const opening = indexedDB.open('jempp', 1);
+        opening.onerror = () => reject(opening.error);
+        opening.onsuccess = () => {
+          const deal = opening.result.transaction('kept', 'readwrite');
+          const store = deal.objectStore('kept');
+          const request = value ? store.put(value, key) : store.get(key);
+          deal.onabort = () => reject(deal.error);
+          deal.oncomplete = () => {
+            opening.result.close();
+            resolve(request.result?.name ?? request.result ?? null);
+          };
+        };
+      }),
+    [key, value],
+  );
+
+test('a model file is offered on the next visit', async (t) => {
+  const { page, origin, until } = await open(t, '?per_class=1', KIND);
+  await until('a model', isThere('fashion'));
+  await drop(page, 'broken.safetensors');
+  await until('a message', (s) => /broken/.test(s.notices.join()));
+  assert.equal(await kept(page, 'model'), null, 'what does not open is not kept');
+  await drop(page, 'digits.safetensors', DIGITS);
+  await until('the own model', isThere('digits.safetensors'));
+  await eventually('it is kept', async () => (await kept(page, 'model')) === 'digits.safetensors');
+  await page.goto(origin);
+  await page.waitForFunction(() => /digits/.test(globalThis.jempp?.state?.()?.notices.join()), null, { timeout: 60_000 });
+  await until('the list', (s) => s.model === 'fashion' && s.models.includes('digits.safetensors'));
+  // What a choice in the list does.
+  await page.evaluate(() => {
+    history.pushState(null, '', '?model=digits.safetensors&per_class=1');
+    dispatchEvent(new PopStateEvent('popstate'));
+  });
+  const again = await until('the own model again', isThere('digits.safetensors'));
+  assert.ok(!again.models.includes('digits.safetensors'), `${again.models}`);
+});
+
+test('a model that is too large to be kept is told', async (t) => {
+  const answer = async (route) => {
+    const body = (await (await route.fetch()).text()).replace('64 * 2 ** 20', '1000');
+    await route.fulfill({ contentType: 'text/javascript', body });
+  };
+  const { page, until } = await open(t, '?per_class=1', { ...KIND, routes: { '**/host.js': answer } });
+  await until('a model', isThere('fashion'));
+  await drop(page, 'digits.safetensors', DIGITS);
+  await until('a message', (s) => /digits\.safetensors has 1 MiB.*keeps only models/.test(s.notices.join()));
+  await until('the model all the same', isThere('digits.safetensors'));
+  assert.equal(await kept(page, 'model'), null);
+});
+
+test('undo finds an earlier file, and another worker gets the open one', async (t) => {
+  const { page, until } = await open(t, '?per_class=1&num_steps=100000', KIND);
+  await until('a model', isThere('fashion'));
+  await drop(page, 'digits.safetensors', DIGITS);
+  const digits = await until('a file', isThere('digits.safetensors'));
+  if (!digits.is_running) await page.keyboard.press('Space');
+  await until('its chains', (s) => s.last_step >= 1);
+  await drop(page, 'moons.safetensors', MOONS);
+  await until('another file', isThere('moons.safetensors'));
+  await page.keyboard.press('Control+z');
+  await until('the file before', isThere('digits.safetensors'));
+  await drop(page, 'last.safetensors', MOONS);
+  await until('the last file', isThere('last.safetensors'));
+  await killWorker(page, until);
+  await until('the last file again', (s) => !s.failure && isThere('last.safetensors')(s));
+});
+
+test('a file of PyTorch is refused without being read', async (t) => {
+  const { page, until } = await open(t, '?per_class=1', KIND);
+  await until('a model', isThere('fashion'));
+  await page.evaluate(() => {
+    const file = new File(['x'], 'large.pt');
+    Object.defineProperty(file, 'size', { value: 300 * 2 ** 20 });
+    Object.defineProperty(file, 'arrayBuffer', { value: () => { throw new Error('it was read'); } });
+    const dataTransfer = new DataTransfer();
+    dataTransfer.items.add(file);
+    // The browser gives a copy, so the size is set on the way.
+    const original = DataTransferItem.prototype.getAsFile;
+    DataTransferItem.prototype.getAsFile = function sized() { return original.call(this) && file; };
+    DataTransferItem.prototype.webkitGetAsEntry = () => null;
+    for (const type of ['dragover', 'drop']) document.getElementById('canvas').dispatchEvent(new DragEvent(type, { dataTransfer, bubbles: true, cancelable: true }));
+  });
+  const told = await until('a message', (s) => s.notices.length > 0, 30);
+  assert.match(told.notices.join(), /large\.pt.*PyTorch/);
+});
+
+/** Begins a training run with the button of the tab Train, which is open. Returns the state, and the height of the button. */
+async function train(page, until) {
+  for (const y of [340, 332, 348, 324, 356]) {
+    await page.mouse.click(46, y);
+    const begun = await until('a run', (s) => s.is_training && /checkpoint/.test(s.model), 20).catch(() => null);
+    if (begun) return [begun, y];
+  }
+  throw new Error('no button began a run');
+}
+
+test('the browser asks before a trained model is lost, and the model is there again', async (t) => {
+  // With less memory, trained models are not kept.
+  const before = () => Object.defineProperty(Navigator.prototype, 'deviceMemory', { value: 8 });
+  const { page, origin, until } = await open(t, '?tab=train&per_class=1', { ...KIND, before });
+  await until('a model', isThere('fashion'));
+  const isUnsaved = () => page.evaluate(() => globalThis.jempp.unsaved());
+  assert.equal(await isUnsaved(), false);
+  const [begun, y] = await train(page, until);
+  await until('a training step', (s) => s.training_step > 0);
+  assert.equal(await isUnsaved(), true);
+  await page.mouse.click(140, y);
+  await until('a rest', (s) => !s.is_training);
+  assert.equal(await isUnsaved(), true, 'only a person saves');
+  await eventually('the model is kept', async () => (await kept(page, 'trained')) === begun.model);
+  await page.waitForFunction(() => location.search.includes('checkpoint'));
+  const prompts = [];
+  page.on('dialog', (dialog) => {
+    prompts.push(dialog.type());
+    dialog.accept();
+  });
+  await page.reload();
+  assert.deepEqual(prompts, ['beforeunload']);
+  await until('the trained model', isThere(begun.model));
+  await page.goto(origin);
+  await until('the list', (s) => s.model === 'fashion' && s.models.includes(begun.model));
+});
+
+test('finished lessons are remembered, and so is the first visit', async (t) => {
+  const { page, origin, until } = await open(t, '', { ...KIND, reducedMotion: 'reduce' });
+  // The chains rest at their starts, so the pictures differ only by the card Welcome.
+  const middle = async () => {
+    await until('chains', isThere('fashion'));
+    await sleep(1500);
+    return page.screenshot({ clip: { x: 480, y: 250, width: 320, height: 250 } });
+  };
+  const first = await middle();
+  await eventually('something is remembered', async () => (await kept(page, 'memory')) !== null);
+  await page.goto(origin);
+  const second = await middle();
+  await page.goto(`${origin}?per_class=4&max_steps_per_sec=10`);
+  const linked = await middle();
+  assert.ok(!first.equals(linked), 'the first visit has the card');
+  assert.ok(second.equals(linked), 'the second one has not');
+
+  await kept(page, 'memory', JSON.stringify({ lessons: [2, 5], run: null }));
+  await page.goto(origin);
+  const plain = await until('the lessons', (s) => s.finished_lessons.length > 0);
+  assert.deepEqual(plain.finished_lessons, [2, 5]);
+  await page.goto(`${origin}?lesson=3`);
+  const there = await until('a lesson by its link', (s) => s.lesson && s.finished_lessons.length > 0);
+  assert.match(there.query, /lesson=3/);
+});
+
+test('a page that is open outlives a new build', async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'jempp-'));
+  t.after(() => rmSync(folder, { recursive: true, force: true }));
+  cpSync(DIST, folder, { recursive: true, preserveTimestamps: true });
+  const [before, after] = [readdirSync(folder).find((name) => /^[0-9a-f]{12}$/.test(name)), 'feedfacecafe'];
+  const { page, origin, until } = await open(t, '?per_class=1&num_steps=100000', { ...KIND, folder });
+  await until('chains that run', (s) => s.last_step >= 1);
+  await page.waitForFunction(() => navigator.serviceWorker.controller, null, { timeout: 60_000 });
+
+  renameSync(join(folder, before), join(folder, after));
+  for (const name of ['index.html', 'embed.html', 'sw.js']) {
+    const file = join(folder, name);
+    writeFileSync(file, readFileSync(file, 'utf8').replaceAll(before, after));
+  }
+  assert.equal((await fetch(`${origin}${before}/worker.js`)).status, 404, 'the old build is gone');
+  await page.evaluate(async () => (await navigator.serviceWorker.getRegistration()).update());
+  await eventually('the new build waits', () => page.evaluate(async () => Boolean((await navigator.serviceWorker.getRegistration()).waiting)));
+  // The open page tries again, with its own files.
+  await killWorker(page, until);
+  await until('a model opened anew', (s) => !s.failure && isThere('fashion')(s));
+
+  // A page that opens now is the new one as a whole, and both are kept.
+  const second = await page.context().newPage();
+  await second.goto(`${origin}?per_class=1&num_steps=100000`);
+  assert.match(await second.locator('script[type=module]').getAttribute('src'), new RegExp(after));
+  await second.waitForFunction(() => globalThis.jempp?.state?.()?.last_step >= 1, null, { timeout: 120_000 });
+  const files = await second.evaluate(() => performance.getEntriesByType('resource').map(({ name }) => name));
+  assert.deepEqual(files.filter((name) => name.includes(before)), []);
+  const names = (one) => one.evaluate(async () => (await caches.keys()).sort());
+  assert.deepEqual(await names(second), [`jempp ${before}`, `jempp ${after}`].sort());
+
+  // Once no page of the old build is open, only the new one is kept, and it needs no connection.
+  const context = page.context();
+  await page.close();
+  await second.close();
+  let third;
+  await eventually('the old build is forgotten', async () => {
+    await third?.close();
+    await sleep(2000);
+    third = await context.newPage();
+    await third.goto(`${origin}?per_class=1&num_steps=100000`);
+    return (await names(third)).join() === `jempp ${after}`;
+  });
+  await context.setOffline(true);
+  await third.reload();
+  await third.waitForFunction(() => globalThis.jempp?.state?.()?.last_step >= 1, null, { timeout: 120_000 });
+});
