@@ -54,7 +54,8 @@ pub(super) fn ui(ui: &mut Ui, viewer: &mut Viewer, panels: &mut Panels, full_pag
 fn show_lab(ui: &mut Ui, viewer: &mut Viewer, panels: &mut Panels) -> bool {
     banners(ui, viewer, panels);
     let mut is_followed = false;
-    lab::embedded(ui, &mut viewer.lab, &mut viewer.run, &mut panels.lab, |ui| {
+    let Panels { lab: view, holds, .. } = panels;
+    lab::embedded(ui, &mut viewer.lab, &mut viewer.run, view, holds, |ui| {
         is_followed = open_link(ui);
     });
     is_followed
@@ -238,4 +239,33 @@ impl Knob {
 fn open_link(ui: &mut Ui) -> bool {
     let link = ui.link(RichText::new("Open in jempp").size(TEXT));
     link.on_hover_text("The same chains with all controls, in a new tab.").clicked()
+}
+
+#[cfg(test)]
+mod tests {
+    use egui::{Context, Pos2, RawInput};
+
+    use super::*;
+    use crate::config::ViewState;
+
+    #[test]
+    fn in_the_lab_a_finger_moves_sliders_and_the_timeline_and_not_the_page() {
+        let screen = Rect::from_min_size(Pos2::ZERO, vec2(480.0, 360.0));
+        for (link, num_holds) in [("tab=lab", 2), ("tab=lab&lab.view=slice", 1)] {
+            let mut viewer = Viewer::new(ViewState::from_query(link).unwrap());
+            let mut panels = Panels::default();
+            let ctx = Context::default();
+            for _ in 0..3 {
+                let input = RawInput { screen_rect: Some(screen), ..RawInput::default() };
+                let _ = ctx.run_ui(input, |ui| {
+                    super::ui(ui, &mut viewer, &mut panels, "./index.html");
+                });
+            }
+            assert_eq!(panels.holds.len(), num_holds, "{link}");
+            for part in &panels.holds {
+                let is_seen = screen.expand(6.0).contains_rect(*part);
+                assert!(is_seen && part.width() > 60.0 && part.height() > 15.0, "{link}: {part}");
+            }
+        }
+    }
 }

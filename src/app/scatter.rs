@@ -2,16 +2,16 @@
 
 use std::sync::Arc;
 
-use egui::{Color32, Label, RichText, Sense, Stroke, StrokeKind, Tooltip, Ui, vec2};
+use egui::{Color32, Label, RichText, Sense, Stroke, Tooltip, Ui, vec2};
 use egui_plot::{Arrows, Plot, PlotPoint, Points};
 
 use super::{
     atlas::far,
     contrast,
-    fit::fit,
     grid::Action,
     magnifier::{ChainDetails, name_of},
     pixels::{SMALL, number},
+    points,
     state::{Overlay, RunState, Selection},
     theme,
 };
@@ -28,12 +28,6 @@ const REACH: f32 = 14.0;
 const ARROW: f32 = 0.2;
 /// Half the side of the visible square: the box [-1, 1] with a margin.
 const BOUND: f32 = 1.1;
-/// Of more chains than this, an evenly spaced sample is drawn.
-const NUM_DRAWN: usize = 1500;
-/// The largest and the smallest radius of a chain, with few chains and with many, in screen points.
-const RADII: [f32; 2] = [5.0, 3.0];
-/// The size of the colour bar.
-const BAR: egui::Vec2 = vec2(84.0, 9.0);
 
 /// Points in the plane.
 type Places = Vec<[f64; 2]>;
@@ -156,7 +150,8 @@ fn plot(
         egui::WidgetInfo::labeled(egui::Role::Button, true, label)
     });
     let energies = numbers.map_or(&[][..], |numbers| &numbers.energy);
-    chains(&ui.painter_at(drawn.response.rect), &places, labels, energies, |place| {
+    let always = selected.map(|selected| selected.chain);
+    chains(&ui.painter_at(drawn.response.rect), &places, labels, energies, always, |place| {
         drawn.transform.position_from_point(&PlotPoint::new(place[0], place[1]))
     });
     let pointer = drawn.response.hover_pos()?;
@@ -184,17 +179,6 @@ fn plot(
     drawn.response.clicked().then_some(Action::Select(selection))
 }
 
-/// The distance from one drawn chain to the next.
-fn stride(num_chains: usize) -> usize {
-    num_chains.div_ceil(NUM_DRAWN).max(1)
-}
-
-/// The radius of a chain and the opacity of its filling: smaller and fainter among many.
-fn look(num_drawn: usize) -> (f32, f32) {
-    let crowd = fit(num_drawn as f32 / NUM_DRAWN as f32, 0.0, 1.0).sqrt();
-    (RADII[0] + (RADII[1] - RADII[0]) * crowd, 0.9 - 0.35 * crowd)
-}
-
 /// The range of the energies that the colours cover: that of all but the rarest finite ones.
 fn energy_range(energies: &[f32]) -> Option<[f32; 2]> {
     let mut finite: Vec<f32> = energies.iter().copied().filter(|value| value.is_finite()).collect();
@@ -203,19 +187,21 @@ fn energy_range(energies: &[f32]) -> Option<[f32; 2]> {
     Some([finite[last / 50], finite[last - last / 50]])
 }
 
-/// Draws the chains as round points: filled by their energy, with a rim in the colour of their class.
+/// Draws the chains as round points: filled by their energy, with a rim in the colour of their class. Of many, a sample is
+/// drawn; the chain `always` is in it.
 fn chains(
     painter: &egui::Painter,
     places: &[[f64; 2]],
     labels: &[u32],
     energies: &[f32],
+    always: Option<usize>,
     to_screen: impl Fn(&[f64; 2]) -> egui::Pos2,
 ) {
-    let stride = stride(places.len());
-    let (radius, opacity) = look(places.len() / stride);
+    let (radius, opacity) = points::look(places.len());
     let [low, high] = energy_range(energies).unwrap_or([0.0, 1.0]);
     let span = (high - low).max(1e-6);
-    for (chain, place) in places.iter().enumerate().step_by(stride) {
+    for chain in points::drawn(places.len(), always) {
+        let place = &places[chain];
         if !is_finite(place) {
             continue;
         }
@@ -246,36 +232,14 @@ pub(super) fn legend(ui: &mut Ui, run: &RunState, model: &ModelInfo) {
                 ui.add_space(4.0);
             }
             ui.add(small("(rim: class of the start; faint: training points)".into()));
-            colour_bar(ui);
-            ui.add(small("low energy = likely".into()));
+            let hover = "Chains: bright where the energy is low, dark where it is high.";
+            points::colour_bar(ui, theme::energy, hover);
             let num_chains = run.record.as_ref().map_or(0, |record| record.num_chains());
-            let stride = stride(num_chains);
-            if stride > 1 {
-                let drawn = num_chains.div_ceil(stride);
-                ui.add(small(format!("· {drawn} of {num_chains} chains are drawn, evenly chosen")));
+            if let Some(text) = points::sample_text(num_chains) {
+                ui.add(small(format!("· {text}")));
             }
         });
     });
-}
-
-/// Draws the scale of the energies, from low to high.
-fn colour_bar(ui: &mut Ui) {
-    let (rect, response) = ui.allocate_exact_size(vec2(BAR.x, SMALL + 3.0), Sense::hover());
-    let bar = egui::Rect::from_center_size(rect.center(), BAR);
-    let mut mesh = egui::Mesh::default();
-    for (nth, share) in [0.0, 0.25, 0.5, 0.75, 1.0].into_iter().enumerate() {
-        let x = bar.left() + share * bar.width();
-        mesh.colored_vertex(egui::pos2(x, bar.top()), theme::energy(share));
-        mesh.colored_vertex(egui::pos2(x, bar.bottom()), theme::energy(share));
-        if let Some(first) = (2 * nth as u32).checked_sub(2) {
-            mesh.add_triangle(first, first + 1, first + 2);
-            mesh.add_triangle(first + 1, first + 2, first + 3);
-        }
-    }
-    ui.painter().add(mesh);
-    let rim = Stroke::new(1.0, ui.visuals().weak_text_color());
-    ui.painter().rect_stroke(bar, 0.0, rim, StrokeKind::Outside);
-    response.on_hover_text("Chains: bright where the energy is low, dark where it is high.");
 }
 
 /// An explanation of the arrows.
@@ -379,13 +343,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn points_can_be_read_at_any_count() {
-        for count in [1usize, 100, 1500, 1501, 10_000, 1_000_000] {
-            let drawn = count.div_ceil(stride(count));
-            let (radius, opacity) = look(drawn);
-            assert!(drawn <= NUM_DRAWN && drawn * 2 >= count.min(NUM_DRAWN), "{count}: {drawn}");
-            assert!(radius >= 3.0 && (0.3..1.0).contains(&opacity), "{count}: {radius} {opacity}");
-        }
+    fn the_rarest_energies_do_not_stretch_the_colours() {
         let mut energies: Vec<f32> = (0..100).map(|value| value as f32).collect();
         energies.extend([f32::NAN, f32::INFINITY]);
         assert_eq!(energy_range(&energies), Some([1.0, 98.0]));

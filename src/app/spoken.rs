@@ -1,6 +1,12 @@
 //! What the window shows, in words: for those who cannot see it.
 
-use super::{viewer::Viewer, window::App, words};
+use super::{
+    pixels::number,
+    state::{Agreement, LabRecord, LaneRecord},
+    viewer::Viewer,
+    window::App,
+    words,
+};
 use crate::{
     config::Tab,
     lessons::{Block, TITLES},
@@ -45,17 +51,50 @@ impl App {
         let training = &self.viewer().training.record;
         parts.extend(training.in_sight());
         if self.viewer().shows_plane() {
-            let record = &self.viewer().lab.record;
-            parts.push(format!("Step {}.", record.step));
-            for (lane, distance) in record.total_variations().into_iter().enumerate() {
-                let Some(distance) = distance else { continue };
-                parts.push(format!("Lane {}: total variation {distance:.2}.", lane + 1));
-            }
+            parts.extend(lab_in_words(&self.viewer().lab.record));
         } else if session.tab != Tab::Train {
-            parts.extend(self.verdict());
+            match self.viewer().run.why_not.clone() {
+                Some(reason) => parts.push(format!("No model is open: {}.", trimmed(&reason))),
+                None => parts.extend(self.verdict()),
+            }
         }
         parts.join(" ")
     }
+}
+
+/// A reason without the full stop that the sentence around it has.
+fn trimmed(reason: &str) -> &str {
+    reason.trim_end_matches('.')
+}
+
+/// Where the chains of the lab are, or why there are none.
+fn lab_in_words(record: &LabRecord) -> Vec<String> {
+    if let Some(reason) = &record.why_not {
+        return vec![format!("There is nothing to show: {}.", trimmed(reason))];
+    }
+    let mut parts = vec![format!("Step {}.", record.step)];
+    for (nth, (lane, variation)) in record.lanes.iter().zip(record.total_variations()).enumerate() {
+        let told = lane_in_words(lane, variation);
+        parts.extend(told.map(|told| format!("Lane {}: {told}", nth + 1)));
+    }
+    parts
+}
+
+/// The measurements of the chains of a lane; `None` before the first.
+fn lane_in_words(lane: &LaneRecord, variation: Option<f64>) -> Option<String> {
+    let mut told = Vec::new();
+    told.extend(lane.energy.last().map(|energy| format!("mean energy {}", number(energy as f32))));
+    told.extend(variation.map(|variation| format!("total variation {variation:.2}")));
+    let absent = lane.absent();
+    let has_problem = absent.as_ref().is_some_and(|absent| absent.1);
+    match (lane.why_no_r_hat(), &lane.agreement) {
+        (None, Some(Agreement { r_hat: Ok(r_hat), .. })) => told.push(format!("R-hat {r_hat:.3}")),
+        (Some(reason), _) if !has_problem => told.push(format!("no R-hat: {reason}")),
+        _ => {}
+    }
+    let told = (!told.is_empty()).then(|| told.join(", ") + ".");
+    let texts: Vec<String> = told.into_iter().chain(absent.map(|absent| absent.0)).collect();
+    (!texts.is_empty()).then(|| texts.join(" "))
 }
 
 impl Viewer {

@@ -2,11 +2,16 @@
 
 use std::time::{Duration, Instant};
 
+use crate::app;
+use egui::{Key, Modifiers, Shape, TextureId};
 use egui_kittest::{Harness, kittest::Queryable};
 use jempp::{
-    app::{App, Link},
-    config::{LabTarget, ViewState},
-    worker::{self, Worker},
+    app::{App, Link, Tab},
+    config::{LabTarget, ViewState, default_rule},
+    worker::{
+        self, Command, Event, Worker,
+        lab::{LabCommand, LabFrame, LabLaneFrame, LabSurface, LabUpdate},
+    },
 };
 
 /// The window with a real worker.
@@ -150,4 +155,131 @@ fn a_lesson_with_another_model_plays_beside_chains_that_ran() {
 
 fn app_data(app: &App) -> &[f32] {
     &app.viewer().lab.record.data.0
+}
+
+fn tell(window: &mut app::Window, update: LabUpdate) {
+    window.worker.say(Event::Lab(Box::new(update)));
+    window.pass(1, 0);
+}
+
+fn frame(step: u64, num_rules: usize, x: &[f32]) -> LabUpdate {
+    let lane = LabLaneFrame {
+        x: x.to_vec(),
+        mean_energy: 1.0,
+        clamp_rate: 0.0,
+        acceptance: None,
+        traces: Vec::new(),
+        tracked: None,
+    };
+    LabUpdate::Frame(LabFrame { step, lanes: vec![lane; num_rules] })
+}
+
+/// A window without a real worker, whose lab has a flat energy and chains of each rule at these places.
+fn scripted(num_rules: usize, x: &[f32]) -> app::Window {
+    let mut view = ViewState::from_query("tab=lab").unwrap();
+    view.lab.rules = vec![default_rule(); num_rules];
+    let mut window = app::Window::open([1280.0, 800.0], view);
+    tell(
+        &mut window,
+        LabUpdate::Surface(LabSurface {
+            energy: vec![0.0f32; 36 * 36].into(),
+            around: [].into(),
+            classes: vec![0; 36 * 36],
+            num_classes: 1,
+        }),
+    );
+    tell(&mut window, LabUpdate::Started(vec![vec![0; x.len() / 2]; num_rules]));
+    tell(&mut window, frame(1, num_rules, x));
+    window
+}
+
+/// Places of chains, all over the plane.
+fn places(num_chains: usize) -> Vec<f32> {
+    (0..2 * num_chains).map(|nth| 1.4 * (nth as f32 * 1.7).sin()).collect()
+}
+
+/// The number of chains that are drawn on each plane: of rectangles with a texture in each mesh. The energy and the trails are
+/// one rectangle each.
+fn num_drawn(shape: &Shape, found: &mut Vec<usize>) {
+    match shape {
+        Shape::Vec(shapes) => shapes.iter().for_each(|shape| num_drawn(shape, found)),
+        Shape::Mesh(mesh) if mesh.texture_id != TextureId::default() && mesh.vertices.len() > 4 => {
+            found.push(mesh.vertices.len() / 4);
+        }
+        _ => {}
+    }
+}
+
+#[test]
+fn many_chains_are_drawn_as_a_sample_of_which_the_plane_tells() {
+    for (num_chains, expected) in [(100, 100), (1500, 1500), (10_000, 1500)] {
+        for num_rules in [1, 2] {
+            let mut window = scripted(num_rules, &places(num_chains));
+            window.harness.state_mut().viewer_mut().lab.record.tracked = Some(num_chains - 1);
+            window.pass(1, 0);
+            let mut found = Vec::new();
+            for clipped in &window.harness.output().shapes {
+                num_drawn(&clipped.shape, &mut found);
+            }
+            assert_eq!(found, vec![expected; num_rules], "{num_chains}");
+            let is_told = window.has("1,500 of 10,000 chains drawn");
+            assert_eq!(is_told, num_chains > 1500, "{num_chains}");
+            assert!(window.has("low energy = likely") && window.has("at the edges"));
+        }
+    }
+}
+
+#[test]
+fn chains_that_leave_do_not_move_the_plane() {
+    let mut x = places(40);
+    let mut window = scripted(1, &x);
+    let plane =
+        |window: &app::Window| window.harness.get_by_label("Energy and chains of lane 1").rect();
+    let (before, said) = (plane(&window), "⚠ 1 of 40 chains have left the plane.");
+    assert!(!window.has(said));
+    x[0] = 9.0;
+    tell(&mut window, frame(2, 1, &x));
+    assert!(window.has(said));
+    assert_eq!(plane(&window), before);
+}
+
+#[test]
+fn a_second_lane_has_a_name_of_its_own() {
+    let x = places(40);
+    let mut window = scripted(1, &x);
+    window.click("Compare with another sampler");
+    assert_eq!(window.viewer().lab.settings.rules.len(), 2);
+    tell(&mut window, LabUpdate::Started(vec![vec![0; 40]; 2]));
+    tell(&mut window, frame(1, 2, &x));
+    assert!(window.has("1: SGLD") && window.has("2: SGLD, same as lane 1"));
+}
+
+#[test]
+fn an_animation_lets_paused_chains_run_and_plots_have_none() {
+    let mut window = scripted(1, &places(40));
+    assert!(!window.viewer().lab.record.is_running);
+    window.harness.key_press_modifiers(Modifiers::COMMAND, Key::G);
+    window.pass(1, 0);
+    assert!(window.viewer().lab.record.is_running);
+    assert!(window.has("Recording the next 60 steps of the lab."));
+    let plays = |command: &Command| matches!(command, Command::Lab(LabCommand::Play));
+    assert!(window.worker.asked.iter().any(plays));
+
+    let mut window = app::Window::new();
+    window.harness.state_mut().viewer_mut().session.tab = Tab::Plots;
+    window.pass(1, 0);
+    window.harness.key_press_modifiers(Modifiers::COMMAND, Key::G);
+    window.pass(1, 0);
+    assert!(window.has("Plots are not saved as an animation."));
+}
+
+#[test]
+fn the_seed_before_a_new_one_comes_back() {
+    let mut window = scripted(1, &places(40));
+    let seed = |window: &app::Window| window.viewer().lab.settings.config.seed;
+    assert_eq!(seed(&window), 0);
+    for (button, expected) in [("New seed", 1), ("Undo seed", 0), ("Undo seed", 1)] {
+        window.click(button);
+        assert_eq!(seed(&window), expected, "{button}");
+    }
 }

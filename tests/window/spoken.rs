@@ -4,7 +4,10 @@ use crate::app::Window;
 use jempp::{
     app::Tab,
     config::ViewState,
-    worker::{Command, Event, TrainingPoint, TrainingUpdate, lab::LabCommand},
+    worker::{
+        Command, Event, TrainingPoint, TrainingUpdate,
+        lab::{LabCommand, LabFrame, LabLaneFrame, LabSurface, LabUpdate},
+    },
 };
 
 const LESSON: &str = "# Noise\n\n## What it does\n\nA **chain** moves.\n\nWhy?\n\n> Because of *noise*.\n\n## More\n\nText.";
@@ -42,6 +45,62 @@ fn the_chains_and_the_lesson_are_told_in_words() {
     window.worker.say(Event::Failed("the device was lost".into()));
     window.pass(1, 0);
     assert!(window.harness.state_mut().spoken().now.contains("the device was lost"));
+}
+
+fn say_lab(window: &mut Window, update: LabUpdate) {
+    window.worker.say(Event::Lab(Box::new(update)));
+    window.pass(1, 0);
+}
+
+#[test]
+fn the_chains_of_the_lab_are_told_in_words() {
+    let mut window = window("tab=lab");
+    let surface = LabSurface {
+        energy: vec![0.0f32; 36 * 36].into(),
+        around: [].into(),
+        classes: vec![0; 36 * 36],
+        num_classes: 1,
+    };
+    say_lab(&mut window, LabUpdate::Surface(surface));
+    say_lab(&mut window, LabUpdate::Started(vec![vec![0; 40]]));
+    let place = |nth: usize| (nth as f32 * 0.7).sin();
+    let frame = |step: u64, first: f32| {
+        let mut x: Vec<f32> = (0..80).map(place).collect();
+        x[0] = first;
+        // Chains that jump at random agree.
+        let trace = |nth: usize| ((nth * nth % 10_007) as f32 * 12.9898).sin();
+        let traces = (0..100 * 32 * 3).map(|nth| trace(nth + 9600 * step as usize)).collect();
+        let (mean_energy, clamp_rate) = (1.25, 0.0);
+        let lane =
+            LabLaneFrame { x, mean_energy, clamp_rate, acceptance: None, traces, tracked: None };
+        LabUpdate::Frame(LabFrame { step: 100 * step, lanes: vec![lane] })
+    };
+    for step in 1..=4 {
+        say_lab(&mut window, frame(step, 0.5));
+    }
+    let now = window.harness.state_mut().spoken().now;
+    assert!(now.starts_with("Step 400. Lane 1: mean energy 1.250, total variation 0."), "{now}");
+    assert!(now.contains(", R-hat 1.") || now.contains(", R-hat 0.99"), "{now}");
+    say_lab(&mut window, frame(5, 9.0));
+    let now = window.harness.state_mut().spoken().now;
+    assert!(now.ends_with(". 1 of 40 chains have left the plane."), "{now}");
+    assert!(!now.contains("R-hat"), "{now}");
+}
+
+#[test]
+fn why_nothing_is_shown_is_told_in_words() {
+    let mut window = window("");
+    let run = &mut window.harness.state_mut().viewer_mut().run;
+    (run.model, run.record) = (None, None);
+    window.worker.say(Event::Refused("cannot load fashion.safetensors".into()));
+    window.pass(2, 0);
+    let now = window.harness.state_mut().spoken().now;
+    assert_eq!(now, "No model is open: cannot load fashion.safetensors.");
+    window.harness.state_mut().viewer_mut().session.tab = Tab::Lab;
+    window.pass(2, 0);
+    say_lab(&mut window, LabUpdate::Refused("no such network".into()));
+    let now = window.harness.state_mut().spoken().now;
+    assert_eq!(now, "There is nothing to show: no such network.");
 }
 
 #[test]

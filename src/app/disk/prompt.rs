@@ -52,3 +52,61 @@ impl Prompt {
         is_given.then(|| (purpose, text.trim().into()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use egui::{Event, Modifiers, Pos2, RawInput, Rect, vec2};
+
+    use super::*;
+
+    /// Draws a frame with these events. Returns the answer.
+    fn frame(
+        ctx: &Context,
+        prompt: &mut Option<Prompt>,
+        events: Vec<Event>,
+    ) -> Option<(DialogPurpose, PathBuf)> {
+        let screen_rect = Some(Rect::from_min_size(Pos2::ZERO, vec2(800.0, 600.0)));
+        let input = RawInput { screen_rect, events, ..RawInput::default() };
+        let mut answer = None;
+        let _ = ctx.run_ui(input, |ui| {
+            let given = Prompt::follow(prompt, ui.ctx());
+            answer = answer.take().or(given);
+        });
+        answer
+    }
+
+    fn press(key: Key) -> Event {
+        let modifiers = Modifiers::NONE;
+        Event::Key { key, physical_key: None, pressed: true, repeat: false, modifiers }
+    }
+
+    /// A question that has the keys.
+    fn asked(purpose: DialogPurpose, path: &str) -> (Context, Option<Prompt>) {
+        let (ctx, mut prompt) = (Context::default(), Some(Prompt::new(purpose, path.as_ref())));
+        for _ in 0..4 {
+            assert_eq!(frame(&ctx, &mut prompt, Vec::new()), None);
+        }
+        assert!(ctx.memory(|memory| memory.focused().is_some()), "one can type at once");
+        (ctx, prompt)
+    }
+
+    #[test]
+    fn a_path_is_typed_and_entered() {
+        for purpose in [DialogPurpose::Open, DialogPurpose::SaveModel] {
+            let (ctx, mut prompt) = asked(purpose, "/data");
+            let typed = Event::Text("/new.safetensors ".into());
+            assert_eq!(frame(&ctx, &mut prompt, vec![typed]), None);
+            let answer = frame(&ctx, &mut prompt, vec![press(Key::Enter)]);
+            assert_eq!(answer, Some((purpose, "/data/new.safetensors".into())));
+            assert!(prompt.is_none());
+        }
+    }
+
+    #[test]
+    fn escape_closes_the_question_without_an_answer() {
+        let (ctx, mut prompt) = asked(DialogPurpose::Open, "/data");
+        assert_eq!(frame(&ctx, &mut prompt, vec![press(Key::Escape)]), None);
+        assert!(prompt.is_none());
+        assert_eq!(frame(&ctx, &mut prompt, Vec::new()), None);
+    }
+}

@@ -27,8 +27,8 @@ pub(in crate::app) fn num_frames(run: &RunState) -> usize {
 
 /// What an animation shows.
 enum Scenes {
-    /// The next steps of the lab, after the last one that has a frame.
-    Lab { last_step: Option<u64> },
+    /// The next steps of the lab, after the last one that has a frame. Chains that were paused run for it, and pause again.
+    Lab { last_step: Option<u64>, was_paused: bool },
     /// These recorded steps of the run, the last one first, unless another run begins.
     Run { steps: Vec<u64>, beginning: u64 },
 }
@@ -48,7 +48,7 @@ impl Film {
     /// Begins an animation of the view that is seen; `None` if there is nothing to see.
     pub(super) fn new(
         ctx: &Context,
-        viewer: &Viewer,
+        viewer: &mut Viewer,
         lab: &LabView,
         options: PictureOptions,
     ) -> Option<Self> {
@@ -56,16 +56,22 @@ impl Film {
             return None;
         }
         let scenes = match (viewer.shows_plane(), &viewer.run.record) {
-            (true, _) => Scenes::Lab { last_step: None },
+            (true, _) => {
+                let was_paused = !viewer.lab.record.is_running;
+                if was_paused {
+                    viewer.lab.toggle();
+                }
+                Scenes::Lab { last_step: None, was_paused }
+            }
             (false, Some(_)) => {
                 Scenes::Run { steps: steps(&viewer.run), beginning: viewer.run.num_beginnings }
             }
             (false, None) => return None,
         };
-        // Plots have no frames of their own.
         let tab = if viewer.session.tab == Tab::Lab { Tab::Lab } else { Tab::Chains };
+        let size = size(ctx, tab, &picture_caption(viewer, tab));
         // A larger scale would make a large file.
-        let studio = Studio::new(ctx, size(tab), 1.0, light_or_dark(ctx, options));
+        let studio = Studio::new(ctx, size, 1.0, light_or_dark(ctx, options));
         let (chains, lab) = (ChainsView::default(), lab.again());
         Some(Self { tab, scenes, studio, chains, lab, frames: Vec::new() })
     }
@@ -86,14 +92,18 @@ impl Film {
     /// Draws the next frame, if there is something new. Returns whether the animation is complete.
     pub(super) fn follow(&mut self, ctx: &Context, viewer: &mut Viewer) -> bool {
         match &mut self.scenes {
-            Scenes::Lab { last_step } => {
-                let step = viewer.lab.record.step;
+            Scenes::Lab { last_step, was_paused } => {
+                let (step, was_paused) = (viewer.lab.record.step, *was_paused);
                 let is_new = *last_step != Some(step);
                 if viewer.shows_plane() && is_new && viewer.lab.record.surface.is_some() {
                     *last_step = Some(step);
                     self.draw(viewer);
                 }
-                self.frames.len() >= NUM_LAB_FRAMES || !viewer.shows_plane()
+                let is_complete = self.frames.len() >= NUM_LAB_FRAMES;
+                if is_complete && was_paused && viewer.lab.record.is_running {
+                    viewer.lab.toggle();
+                }
+                is_complete || !viewer.shows_plane()
             }
             Scenes::Run { steps, beginning } => {
                 let is_same = viewer.run.num_beginnings == *beginning;

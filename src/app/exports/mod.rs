@@ -3,7 +3,7 @@
 mod film;
 mod traces;
 
-use egui::{Context, Theme, Ui, Vec2, vec2};
+use egui::{Color32, Context, FontId, RichText, Theme, Ui, Vec2, vec2};
 use image::RgbImage;
 
 use self::{film::Film, traces::TracesJob};
@@ -11,6 +11,7 @@ use super::{
     chains_panel::{self, ChainsView},
     lab::{self, LabView},
     offscreen::{Drawing, Studio},
+    pixels::SMALL,
     plots::{self, PlotsView},
     state::{Export, ExportKind, PictureOptions},
     viewer::Viewer,
@@ -21,8 +22,8 @@ use crate::{config::Tab, picture};
 pub(super) use film::{NUM_LAB_FRAMES, num_frames};
 
 const FRAME_MILLIS: u32 = 100;
-/// The longest link in a caption, in characters.
-const MAX_LINK: usize = 400;
+/// The space beside the caption of a picture, on both sides together.
+const BESIDE_CAPTION: f32 = 32.0;
 
 /// A file to export, with all the data it needs, so that another thread can write it.
 pub(super) enum ExportJob {
@@ -97,12 +98,14 @@ pub(super) fn asked(
         (_, ExportKind::Csv) => {
             TracesJob::new(&viewer.run, &caption(viewer, Tab::Chains)).map(ExportJob::Traces)
         }
+        // Plots have no frames, and what is not seen is not saved.
+        (Tab::Plots, ExportKind::Gif) => None,
         (_, ExportKind::Gif) => match Film::new(ctx, viewer, lab, options) {
             Some(film) => {
                 let count = film.length();
                 viewer.session.notify(match is_plane {
                     true => format!(
-                        "Recording {count} steps of the lab. They are saved when they are complete. Leaving the lab stops the recording."
+                        "Recording the next {count} steps of the lab. They are saved when they are complete. Leaving the lab stops the recording."
                     ),
                     false => format!("Drawing {count} frames. They are saved when they are complete."),
                 });
@@ -114,8 +117,11 @@ pub(super) fn asked(
         },
     };
     let Some(job) = job else {
-        let why = match tab {
-            Tab::Train => "Open the tab whose view you want to save: Chains, Plots or Lab.",
+        let why = match (tab, kind) {
+            (Tab::Train, _) => "Open the tab whose view you want to save: Chains, Plots or Lab.",
+            (Tab::Plots, ExportKind::Gif) => {
+                "Plots are not saved as an animation. Open the tab Chains or Lab."
+            }
             _ => "There is nothing to save yet.",
         };
         viewer.session.complain(why);
@@ -140,7 +146,8 @@ fn draw(
     let mut contents = Contents { tab, caption: &caption, chains, lab };
     let mut plots = PlotsView::default();
     let scale = f32::from(options.scale);
-    let mut studio = Studio::new(ctx, size(tab), scale, light_or_dark(ctx, options));
+    let size = size(ctx, tab, &caption);
+    let mut studio = Studio::new(ctx, size, scale, light_or_dark(ctx, options));
     Some(studio.draw(|ui| match tab {
         Tab::Plots => {
             contents.caption(ui);
@@ -191,8 +198,11 @@ impl Contents<'_> {
         if self.caption.is_empty() {
             return;
         }
-        egui::Panel::bottom("caption")
-            .show(ui, |ui| self.caption.iter().for_each(|line| drop(ui.small(line))));
+        egui::Panel::bottom("caption").show(ui, |ui| {
+            for line in self.caption {
+                ui.add(egui::Label::new(RichText::new(line).size(SMALL)).wrap());
+            }
+        });
     }
 
     fn show(&mut self, ui: &mut Ui, viewer: &mut Viewer) {
@@ -204,18 +214,27 @@ impl Contents<'_> {
     }
 }
 
-/// The size of a picture at 1×, in points.
-fn size(tab: Tab) -> Vec2 {
-    match tab {
+/// The size of a picture at 1×, in points. A caption that takes more than a row for each of its lines takes no space from the
+/// view.
+fn size(ctx: &Context, tab: Tab, caption: &[String]) -> Vec2 {
+    let size = match tab {
         Tab::Plots => vec2(960.0, 1400.0),
         Tab::Lab => vec2(800.0, 860.0),
         Tab::Chains | Tab::Train => vec2(800.0, 760.0),
-    }
+    };
+    let height = |line: &str| {
+        let (line, width) = (line.to_string(), size.x - BESIDE_CAPTION);
+        let font = FontId::proportional(SMALL);
+        ctx.fonts_mut(|fonts| fonts.layout(line, font, Color32::WHITE, width)).size().y
+    };
+    let more: f32 = caption.iter().map(|line| height(line) - height("x")).sum();
+    size + vec2(0.0, more.round())
 }
 
-/// What a file shows: the model, the step, the rules, the seed, and the link to it.
+/// What a file shows: the model, the step, the rules, the seed, and the link to it. The link is whole, for a part of it leads
+/// nowhere.
 fn caption(viewer: &Viewer, tab: Tab) -> [String; 2] {
-    let link = words::shown(&format!("jempp view '{}'", viewer.view().to_query()), MAX_LINK);
+    let link = format!("jempp view '{}'", viewer.view().to_query());
     let first = if tab == Tab::Lab && viewer.lab.is_plane() {
         let config = &viewer.lab.settings.config;
         let names = words::lane_names(&viewer.lab.settings.rules).join(" | ");
@@ -243,6 +262,7 @@ fn picture_caption(viewer: &Viewer, tab: Tab) -> [String; 2] {
 
 #[cfg(test)]
 mod tests {
+    use egui::RawInput;
     use half::f16;
 
     use super::*;
@@ -250,6 +270,26 @@ mod tests {
         config::{LaneConfig, ViewState},
         worker::{LaneImages, LaneNumbers, LaneStep, RunRequest, Step},
     };
+
+    #[test]
+    fn a_long_link_is_whole_and_takes_no_space_from_the_view() {
+        let mut view = ViewState::default();
+        view.view.tab = Tab::Lab;
+        view.lab.config.painted = (0..256).map(|nth| nth % 97 - 48).collect();
+        let viewer = Viewer::new(view);
+        let long = caption(&viewer, Tab::Lab);
+        let link = long[1].strip_prefix("jempp view '").and_then(|link| link.strip_suffix('\''));
+        let link = link.unwrap();
+        assert!(link.len() > 500, "{link}");
+        assert_eq!(ViewState::from_query(link).unwrap(), viewer.view());
+        let short = ["one".to_string(), "two".to_string()];
+        let mut heights = [0.0; 2];
+        let _ = Context::default().run_ui(RawInput::default(), |ui| {
+            heights = [&short, &long].map(|lines| size(ui.ctx(), Tab::Lab, lines).y);
+        });
+        assert_eq!(heights[0], 860.0);
+        assert!(heights[1] > 870.0, "{heights:?}");
+    }
 
     #[test]
     fn a_caption_speaks_of_noise_only_below_chains_without_it() {

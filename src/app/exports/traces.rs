@@ -59,13 +59,13 @@ impl TracesJob {
 
 /// The traces of the lab's chains as a table below its caption, or `None` if there are none yet.
 pub(super) fn of_lab(lab: &Lab, caption: &[String]) -> Option<String> {
-    let mut text = comment(caption) + "step,rule,chain,x0,x1,energy\n";
+    let mut text = comment(caption) + "step,lane,chain,x0,x1,energy\n";
     let head = text.len();
-    for (rule, lane) in lab.record.lanes.iter().enumerate() {
-        for (chain, trace) in lane.traces.iter().enumerate() {
-            for (step, [x0, x1, energy]) in (lane.first_traced..).zip(trace) {
+    for (lane, record) in lab.record.lanes.iter().enumerate() {
+        for (chain, trace) in record.traces.iter().enumerate() {
+            for (step, [x0, x1, energy]) in (record.first_traced..).zip(trace) {
                 // Writing to a string cannot fail.
-                let _ = writeln!(text, "{step},{rule},{chain},{x0},{x1},{energy}");
+                let _ = writeln!(text, "{step},{lane},{chain},{x0},{x1},{energy}");
             }
         }
     }

@@ -14,9 +14,10 @@ use crate::{
 const NUM_ARROWS: usize = 19;
 /// The side of the picture of one step, as a fraction of the plane's side, and its maximum in points.
 const STEP_SIDE: (f32, f32) = (0.42, 190.0);
-/// The gap between that picture and the plane's edges, and the height of a caption at an edge.
+/// The gap between that picture and the plane's edges, the height of a caption at the top, and of two at the bottom left.
 const CORNER_GAP: f32 = 6.0;
 const CAPTION: f32 = 22.0;
+const CAPTIONS: f32 = 42.0;
 /// The number of places along each side of a corner whose energies are compared.
 const NUM_LOOKS: usize = 12;
 /// The maximum distance at which anything is drawn, in points.
@@ -128,12 +129,12 @@ fn free_corner(place: PlaneOnScreen, side: f32, energy_at: impl Fn([f32; 2]) -> 
         place.rect.min + vec2(CORNER_GAP, CAPTION),
         place.rect.max - vec2(CORNER_GAP, CORNER_GAP),
     );
-    let over_caption = vec2(0.0, CAPTION - CORNER_GAP);
+    let over_captions = vec2(0.0, CAPTIONS - CORNER_GAP);
     let square = |at: Pos2| Rect::from_min_size(at, Vec2::splat(side));
     let corners = [
         square(room.left_top()),
         square(room.right_top() - vec2(side, 0.0)),
-        square(room.left_bottom() - vec2(0.0, side) - over_caption),
+        square(room.left_bottom() - vec2(0.0, side) - over_captions),
         square(room.right_bottom() - vec2(side, side)),
     ];
     let lowest = |corner: &Rect| {

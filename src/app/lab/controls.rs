@@ -1,6 +1,6 @@
 //! The controls of the lab: the energy, the chains, their rules, training.
 
-use egui::{Button, ComboBox, RichText, Slider, Ui};
+use egui::{Button, ComboBox, Rect, RichText, Slider, Ui};
 
 use super::tool::Tool;
 use crate::{
@@ -294,8 +294,8 @@ fn play(ui: &mut Ui, lab: &mut Lab) {
     }
 }
 
-/// Draws play, restart, and the step size and the noise of every rule.
-pub(super) fn play_and_knobs(ui: &mut Ui, lab: &mut Lab) {
+/// Draws play, restart, and the step size and the noise of every rule. Returns where the sliders are.
+pub(super) fn play_and_knobs(ui: &mut Ui, lab: &mut Lab) -> Vec<Rect> {
     ui.horizontal_wrapped(|ui| {
         play(ui, lab);
         if ui.button("⟲ Restart").clicked() {
@@ -305,17 +305,17 @@ pub(super) fn play_and_knobs(ui: &mut Ui, lab: &mut Lab) {
     });
     ui.spacing_mut().slider_width = fit(0.5 * ui.available_width() - 110.0, 40.0, 200.0);
     let target = RuleTarget::Lab { has_buffer: false, num_pieces: 1 };
-    let Some(first) = lab.settings.rules.first() else { return };
+    let Some(first) = lab.settings.rules.first() else { return Vec::new() };
     let (mut step_size, mut noise_std) = (first.sampler.whole_step_size(), first.sampler.noise_std);
     let of = |name| target.field(name);
-    let (is_step, is_noise) = ui
-        .horizontal_wrapped(|ui| {
-            let step = controls::slider(&mut step_size, &of("step_size")).text("step α");
-            let step = ui.add(step).changed();
-            let noise = controls::slider(&mut noise_std, &of("noise_std")).text("noise σ");
-            (step, ui.add(noise).changed())
-        })
-        .inner;
+    let sliders = ui.horizontal_wrapped(|ui| {
+        let step = controls::slider(&mut step_size, &of("step_size")).text("step α");
+        let step = ui.add(step);
+        let noise = controls::slider(&mut noise_std, &of("noise_std")).text("noise σ");
+        [step, ui.add(noise)]
+    });
+    let sliders = sliders.inner;
+    let [is_step, is_noise] = [sliders[0].changed(), sliders[1].changed()];
     for rule in &mut lab.settings.rules {
         let sampler = &mut rule.sampler;
         // For PYLD, the total step size is N·α.
@@ -331,6 +331,7 @@ pub(super) fn play_and_knobs(ui: &mut Ui, lab: &mut Lab) {
             sampler.noise_std = fit(noise_std, 0.0, 10.0);
         }
     }
+    sliders.map(|slider| slider.rect.expand(6.0)).to_vec()
 }
 
 /// Draws play, step, restart and the speed.
@@ -348,6 +349,11 @@ pub(super) fn transport(ui: &mut Ui, lab: &mut Lab) {
         let new_seed = ui.button("New seed");
         if new_seed.on_hover_text("Other starts and other noise (N).").clicked() {
             lab.reseed();
+        }
+        let undo = ui.add_enabled(lab.can_undo_seed(), Button::new("Undo seed"));
+        let undo = undo.on_hover_text("The starts and the noise before the last new seed.");
+        if undo.on_disabled_hover_text("There is no earlier seed to bring back.").clicked() {
+            lab.undo_seed();
         }
         ui.separator();
         ui.spacing_mut().interact_size.x = transport::NUMBER_WIDTH;

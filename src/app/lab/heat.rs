@@ -59,7 +59,7 @@ impl HeatMap {
 
 /// The colour at a fraction of the scale, where 0 is the lowest energy. Valleys are bright, but dark enough for
 /// white chains to be visible on them.
-fn color(share: f32) -> Color32 {
+pub(super) fn color(share: f32) -> Color32 {
     let colorous::Color { r, g, b } =
         colorous::VIRIDIS.eval_continuous(f64::from(0.6 * (1.0 - fit(share, 0.0, 1.0))));
     Color32::from_rgb(r, g, b)

@@ -2,8 +2,11 @@
 
 mod arrows;
 mod controls;
+mod dots;
 mod heat;
+mod legend;
 mod measures;
+mod notes;
 mod on_screen;
 mod plane;
 mod slice;
@@ -12,10 +15,11 @@ mod tool;
 mod trails;
 mod valleys;
 
-use egui::{CentralPanel, Panel, RichText, ScrollArea, Ui};
+use egui::{CentralPanel, Panel, Rect, RichText, ScrollArea, Ui};
 
 pub(super) use self::controls::target_name;
 use self::{
+    notes::Note,
     plane::{Plane, PlaneView},
     tool::Tool,
 };
@@ -23,7 +27,7 @@ use super::{
     contrast,
     fit::fit,
     size_class,
-    state::{Lab, RunState},
+    state::{Lab, LaneRecord, RunState},
     theme, transport, words,
 };
 use crate::config::LabTarget;
@@ -34,6 +38,8 @@ const CONTROLS: [f32; 2] = [270.0, 220.0];
 const NARROW: f32 = 520.0;
 /// The minimum and maximum width of the plots beside the plane.
 const BESIDE: [f32; 2] = [260.0, 420.0];
+/// The height of the legend below a plane that is as wide as a phone.
+const LEGEND: f32 = 46.0;
 /// The state of the tab, kept between frames.
 #[derive(Default)]
 pub(super) struct LabView {
@@ -119,18 +125,24 @@ fn transport_panel(ui: &mut Ui, lab: &mut Lab, run: &mut RunState) {
     });
 }
 
-/// Draws the planes and the most important controls, for a frame within another page.
+/// Draws the planes and the most important controls, for a frame within another page. The parts in which a finger moves
+/// something, and not the page, are added to `holds`.
 pub(super) fn embedded(
     ui: &mut Ui,
     lab: &mut Lab,
     run: &mut RunState,
     state: &mut LabView,
+    holds: &mut Vec<Rect>,
     link: impl FnOnce(&mut Ui),
 ) {
     Panel::bottom("lab controls").show(ui, |ui| {
         match lab.is_plane() {
-            true => controls::play_and_knobs(ui, lab),
-            false => transport::ui(ui, run),
+            true => holds.extend(controls::play_and_knobs(ui, lab)),
+            false => {
+                // The timeline, and numbers that are dragged.
+                let controls = ui.scope(|ui| transport::ui(ui, run));
+                holds.push(controls.response.rect);
+            }
         }
         link(ui);
     });
@@ -154,10 +166,8 @@ fn small(ui: &mut Ui, lab: &mut Lab, run: &mut RunState, state: &mut LabView) {
     transport_panel(ui, lab, run);
     CentralPanel::default().show(ui, |ui| {
         ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
-            let size = egui::vec2(
-                ui.available_width(),
-                ui.available_width().min(0.8 * ui.available_height()),
-            );
+            let width = ui.available_width();
+            let size = egui::vec2(width, (width + LEGEND).min(0.8 * ui.available_height()));
             let layout = egui::Layout::top_down(egui::Align::Min);
             let is_slice = !lab.is_plane();
             ui.allocate_ui_with_layout(size, layout, |ui| match is_slice {
@@ -200,10 +210,10 @@ fn planes(ui: &mut Ui, lab: &mut Lab, state: &mut LabView) {
         }
         return;
     }
-    warnings(ui, lab);
     let rules = lab.settings.rules.clone();
     let names = words::lane_names(&rules);
     let count = rules.len().min(lab.record.lanes.len()).max(1);
+    let stopped = learning_stopped(lab);
     let mut touched = None;
     ui.columns(count, |columns| {
         for (index, (ui, view)) in columns.iter_mut().zip(&mut state.planes).enumerate() {
@@ -215,11 +225,17 @@ fn planes(ui: &mut Ui, lab: &mut Lab, state: &mut LabView) {
             if let Some(lane) = lab.record.lanes.get(index) {
                 valleys::ui(ui, &lab.record, lane, index);
             }
+            let mut notes: Vec<Note> =
+                lab.record.lanes.get(index).and_then(note).into_iter().collect();
+            if index == 0 {
+                notes.extend(stopped.clone());
+            }
             let plane = Plane {
                 record: &lab.record,
                 config: &lab.settings.config,
                 rule: &rules[index],
                 lane: index,
+                notes: &notes,
                 is_tool: state.tool != Tool::Choose,
             };
             touched = plane.show(ui, view).or(touched.take());
@@ -230,31 +246,19 @@ fn planes(ui: &mut Ui, lab: &mut Lab, state: &mut LabView) {
     }
 }
 
-/// Draws the warnings, one line per lane.
-fn warnings(ui: &mut Ui, lab: &Lab) {
-    let count = lab.record.lanes.len();
-    for (index, lane) in lab.record.lanes.iter().enumerate() {
-        let who = if count > 1 { format!("Lane {}: ", index + 1) } else { String::new() };
-        let (lost, all) = (lane.num_lost(), lane.labels.len());
-        let text = if lane.is_exploded() {
-            format!("⚠ {who}the chains exploded; {lost} of {all} have left the plane.")
-        } else if lost > 0 {
-            format!("⚠ {who}{lost} of {all} chains have left the plane.")
-        } else {
-            continue;
-        };
-        ui.colored_label(theme::warning(ui), text);
-    }
-    if let Some(text) = learning_stopped(lab) {
-        ui.colored_label(theme::warning(ui), text);
-    }
+/// What is said about chains that are not on the plane, if there are some.
+fn note(lane: &LaneRecord) -> Option<Note> {
+    let (text, is_problem) = lane.absent()?;
+    let text = if is_problem { format!("⚠ {text}") } else { text };
+    Some(Note { text, is_problem })
 }
 
 /// The warning that training has stopped, if what is shown is the network that it trained.
-fn learning_stopped(lab: &Lab) -> Option<String> {
+fn learning_stopped(lab: &Lab) -> Option<Note> {
     let is_learned = lab.settings.config.target == LabTarget::Learned;
     let why = lab.record.learning.diverged.as_ref().filter(|_| is_learned)?;
-    Some(format!("⚠ Learning stopped: {why}. Lower the learning rate, or start over."))
+    let text = format!("⚠ Learning stopped: {why}. Lower the learning rate, or start over.");
+    Some(Note { text, is_problem: true })
 }
 
 #[cfg(test)]
@@ -269,7 +273,8 @@ mod tests {
         lab.settings.config.target = LabTarget::Learned;
         assert_eq!(learning_stopped(&lab), None);
         lab.take(LabUpdate::Diverged("the gap is too large".into()));
-        assert!(learning_stopped(&lab).is_some_and(|text| text.contains("the gap is too large")));
+        let note = learning_stopped(&lab).unwrap();
+        assert!(note.is_problem && note.text.contains("the gap is too large"));
         lab.settings.config.target = LabTarget::Ring;
         assert_eq!(learning_stopped(&lab), None);
     }

@@ -1,13 +1,16 @@
 //! The plane: the energy, the chains, their trails, and the gradient as arrows.
 
 use egui::{
-    Color32, FontId, Mesh, Painter, Rect, Response, Sense, Shape, Stroke, StrokeKind, Ui, Vec2,
+    Align2, Color32, FontId, Painter, Rect, Response, Sense, Shape, Stroke, StrokeKind, Ui, Vec2,
     pos2, vec2,
 };
 
 use super::{
     arrows,
+    dots::Dots,
     heat::{HeatMap, HeatStyle},
+    legend,
+    notes::{self, Note},
     on_screen::PlaneOnScreen,
     tool::PointerAction,
     trails::Trails,
@@ -15,7 +18,7 @@ use super::{
 use crate::{
     app::{
         pixels::{SMALL, WHOLE, number},
-        size_class,
+        points, size_class,
         state::{LabRecord, LaneRecord},
         theme,
     },
@@ -27,14 +30,20 @@ use crate::{
 const MARGINAL: f32 = 44.0;
 /// A click within this distance of a chain selects it, in screen points.
 const REACH: f32 = 14.0;
-/// With more chains than this, each is drawn as a triangle in one mesh, which is faster.
-const MANY: usize = 1500;
+/// In less height than this, there is no space for a legend.
+const LOW: f32 = 260.0;
+/// Where notes on the plane begin below its upper edge, without and with the caption of the arrows above them.
+const NOTES: [f32; 2] = [4.0, 24.0];
 
 /// The state of one plane, kept between frames.
 #[derive(Default)]
 pub(super) struct PlaneView {
     heat: HeatMap,
     trails: Trails,
+    dots: Dots,
+    /// The width and the height of the legend, if there was one. At the same width it gets no lower, so that the plane stays
+    /// where it is while entries come and go.
+    legend: Option<[f32; 2]>,
 }
 
 /// One plane, with its marginals.
@@ -43,6 +52,8 @@ pub(super) struct Plane<'a> {
     pub config: &'a LabConfig,
     pub rule: &'a LaneConfig,
     pub lane: usize,
+    /// What is said about the chains on the plane.
+    pub notes: &'a [Note],
     /// Whether a press uses a tool, in place of selecting a chain.
     pub is_tool: bool,
 }
@@ -51,7 +62,15 @@ impl Plane<'_> {
     /// Draws the plane and its marginals into all the remaining space.
     pub(super) fn show(&self, ui: &mut Ui, view: &mut PlaneView) -> Option<PointerAction> {
         let room = ui.available_size();
-        let side = (room - vec2(MARGINAL, MARGINAL)).min_elem().max(80.0);
+        let has_legend = room.y >= LOW;
+        let below = match has_legend {
+            true => {
+                let height = view.legend.map_or(legend::HEIGHT, |[_, height]| height);
+                height + ui.spacing().item_spacing.y
+            }
+            false => 0.0,
+        };
+        let side = (room - vec2(MARGINAL, MARGINAL + below)).min_elem().max(80.0);
         let size = vec2(room.x.max(side + MARGINAL), side + MARGINAL);
         // On a small screen, a drag scrolls the page, unless it paints.
         let sense = match size_class::is_small(ui.ctx()) && !self.is_tool {
@@ -67,6 +86,13 @@ impl Plane<'_> {
             let text = format!("Energy and chains of lane {}", self.lane + 1);
             egui::WidgetInfo::labeled(egui::Role::Button, true, text)
         });
+        if has_legend {
+            let below = whole.bottom() + ui.spacing().item_spacing.y;
+            let height = legend::ui(ui, all.x_range(), below, &self.legend());
+            let before = view.legend.filter(|[width, _]| *width == all.width());
+            view.legend =
+                Some([all.width(), before.map_or(height, |before| height.max(before[1]))]);
+        }
         let painter = ui.painter_at(all);
         self.ground(ui, &painter, place, view);
         let lane = self.record.lanes.get(self.lane)?;
@@ -85,7 +111,7 @@ impl Plane<'_> {
                 // Otherwise later moves would begin at the chains' current positions.
                 view.trails = Trails::default();
             }
-            self.chains(&inside, place, lane, &now.x);
+            self.chains(&inside, place, lane, &now.x, &mut view.dots);
             if let Some(at) =
                 self.record.tracked.and_then(|chain| now.x.get(2 * chain..2 * chain + 2))
             {
@@ -101,6 +127,7 @@ impl Plane<'_> {
         {
             arrows::step(&inside, place, self.record, &step);
         }
+        self.notes(ui, rect, lane, view.heat.scale);
         self.hover(ui, &response, place);
         self.touch(&response, place, lane)
     }
@@ -128,17 +155,38 @@ impl Plane<'_> {
         let the_box = Rect::from_two_pos(corners[0], corners[1]);
         let stroke = Stroke::new(1.0, Color32::from_white_alpha(90));
         painter.rect_stroke(the_box, 0.0, stroke, StrokeKind::Middle);
-        let [low, high, apart] = view.heat.scale;
-        let text = match self.config.contours {
+    }
+
+    /// What the colours and the bars around the plane mean.
+    fn legend(&self) -> legend::Legend {
+        let lane = self.record.lanes.get(self.lane);
+        legend::Legend {
+            lane: self.lane,
+            has_classes: self.has_classes(),
+            shows_classes: self.config.decisions,
+            exact: lane.is_some_and(|lane| lane.exact().is_some()).then_some(self.config.reference),
+        }
+    }
+
+    /// Whether the chains have classes, which their colours show.
+    fn has_classes(&self) -> bool {
+        matches!(self.rule.start, ViewStart::ClassCenters | ViewStart::Data | ViewStart::Buffer)
+            && self.record.surface.as_ref().is_some_and(|surface| surface.num_classes > 1)
+    }
+
+    /// Draws what is said about the chains, which energies the colours cover, and how many chains are drawn.
+    fn notes(&self, ui: &Ui, rect: Rect, lane: &LaneRecord, [low, high, apart]: [f32; 3]) {
+        let energies = match self.config.contours {
             true => format!("energy {} to {}, lines {} apart", number(low), number(high), apart),
             false => format!("energy {} to {}", number(low), number(high)),
         };
-        let font = FontId::proportional(SMALL);
-        let galley = painter.layout_no_wrap(text, font, Color32::from_white_alpha(230));
-        let at = rect.left_bottom() + vec2(4.0, -galley.size().y - 3.0);
-        let back = Rect::from_min_size(at, galley.size()).expand(2.0);
-        painter.rect_filled(back, 2.0, Color32::from_black_alpha(150));
-        painter.galley(at, galley, Color32::WHITE);
+        let num_chains = lane.now.as_ref().map_or(0, |now| now.x.len() / 2);
+        let up: Vec<Note> = std::iter::once(energies)
+            .chain(points::sample_text(num_chains))
+            .map(Note::plain)
+            .collect();
+        let top = NOTES[usize::from(self.config.arrows)];
+        notes::ui(ui, rect, self.lane, top, self.notes, &up);
     }
 
     /// Draws histograms of the chains beside the exact density, along both axes.
@@ -175,6 +223,14 @@ impl Plane<'_> {
                 painter.add(Shape::line(curve, Stroke::new(1.5, strong)));
             }
         }
+        let beside = [
+            (place.rect.left_top() + vec2(2.0, 1.0 - MARGINAL), "chains along x₀"),
+            (place.rect.right_top() + vec2(6.0, 1.0), "x₁"),
+        ];
+        for (at, name) in beside {
+            let color = ui.visuals().text_color();
+            painter.text(at, Align2::LEFT_TOP, name, FontId::proportional(SMALL), color);
+        }
     }
 
     /// Draws the data and the replay buffer during training.
@@ -198,41 +254,27 @@ impl Plane<'_> {
         }
     }
 
-    fn chains(&self, painter: &Painter, place: PlaneOnScreen, lane: &LaneRecord, x: &[f32]) {
-        let num_chains = x.len() / 2;
-        let has_classes = matches!(
-            self.rule.start,
-            ViewStart::ClassCenters | ViewStart::Data | ViewStart::Buffer
-        ) && self.record.surface.as_ref().is_some_and(|s| s.num_classes > 1);
-        let color = |index: usize| match (has_classes, lane.labels.get(index)) {
+    /// Draws the chains, or an even sample of many. The tracked chain is always among them.
+    fn chains(
+        &self,
+        painter: &Painter,
+        place: PlaneOnScreen,
+        lane: &LaneRecord,
+        x: &[f32],
+        dots: &mut Dots,
+    ) {
+        let has_classes = self.has_classes();
+        let color = |chain: usize| match (has_classes, lane.labels.get(chain)) {
             (true, Some(&label)) => theme::CLASSES[label as usize % theme::CLASSES.len()],
             _ => Color32::WHITE,
         };
-        let is_in = |point: &[f32]| point.iter().all(|value| value.abs() <= EXTENT);
-        if num_chains > MANY {
-            // One mesh with one triangle per chain: circles would need twenty times as many.
-            let size = if num_chains > 4000 { 1.2 } else { 1.7 };
-            let corners = [vec2(0.0, -size), vec2(size, 0.7 * size), vec2(-size, 0.7 * size)];
-            let mut mesh = Mesh::default();
-            mesh.reserve_triangles(num_chains);
-            mesh.reserve_vertices(3 * num_chains);
-            for (index, point) in x.chunks_exact(2).enumerate().filter(|(_, point)| is_in(point)) {
-                let at = place.to_screen([point[0], point[1]]);
-                let first = mesh.vertices.len() as u32;
-                for corner in corners {
-                    mesh.colored_vertex(at + corner, color(index));
-                }
-                mesh.add_triangle(first, first + 1, first + 2);
-            }
-            painter.add(mesh);
-        } else {
-            let radius = if num_chains > 200 { 2.0 } else { 3.5 };
-            for (index, point) in x.chunks_exact(2).enumerate().filter(|(_, point)| is_in(point)) {
-                let at = place.to_screen([point[0], point[1]]);
-                painter.circle_filled(at, radius + 0.8, Color32::from_black_alpha(150));
-                painter.circle_filled(at, radius, color(index));
-            }
-        }
+        let num_chains = x.len() / 2;
+        let places = points::drawn(num_chains, self.record.tracked).filter_map(|chain| {
+            let point = [x[2 * chain], x[2 * chain + 1]];
+            let is_in = point.iter().all(|value| value.abs() <= EXTENT);
+            is_in.then(|| (place.to_screen(point), color(chain)))
+        });
+        dots.show(painter, points::look(num_chains), places);
     }
 
     fn hover(&self, ui: &Ui, response: &Response, place: PlaneOnScreen) {
@@ -264,8 +306,12 @@ impl Plane<'_> {
             return None;
         }
         let x = &lane.now.as_ref()?.x;
-        let distances = x.chunks_exact(2).map(|p| place.to_screen([p[0], p[1]]).distance(at));
-        let near = distances.enumerate().filter(|(_, distance)| *distance < REACH);
+        let drawn = points::drawn(x.len() / 2, self.record.tracked);
+        let distances = drawn.map(|chain| {
+            let point = [x[2 * chain], x[2 * chain + 1]];
+            (chain, place.to_screen(point).distance(at))
+        });
+        let near = distances.filter(|(_, distance)| *distance < REACH);
         let nearest = near.min_by(|a, b| a.1.total_cmp(&b.1)).map(|near| near.0);
         Some(PointerAction::Choose(nearest.filter(|&chain| self.record.tracked != Some(chain))))
     }

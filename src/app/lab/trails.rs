@@ -8,8 +8,10 @@ use crate::{app::pixels::renew, diagnostics::cells::EXTENT};
 const SIZE: usize = 384;
 /// The factor by which the trails fade at every update.
 const FADE: f32 = 0.93;
-/// The strength that one move adds. With many chains, each adds less.
+/// The strength that one move adds, for up to this many chains. With more, each adds less, so that all trails together do not
+/// cover the plane.
 const MARK: f32 = 0.8;
+const FULL: f32 = 100.0;
 /// Longer moves are jumps to a new start, and are not drawn.
 const MAX_PIXELS: f32 = 0.5 * SIZE as f32;
 
@@ -35,7 +37,7 @@ impl Trails {
             for value in &mut self.values {
                 *value *= FADE;
             }
-            let mark = MARK / (x.len() as f32 / 2.0 / 100.0).max(1.0).sqrt();
+            let mark = MARK / (x.len() as f32 / 2.0 / FULL).max(1.0);
             for (from, to) in self.last.chunks_exact(2).zip(x.chunks_exact(2)) {
                 line(&mut self.values, place([from[0], from[1]]), place([to[0], to[1]]), mark);
             }

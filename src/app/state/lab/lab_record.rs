@@ -156,6 +156,14 @@ impl LabRecord {
         let wanted: Vec<Option<f64>> =
             state.rules.iter().take(self.lanes.len()).map(beta).collect();
         let Some(surface) = &self.surface else { return };
+        for (lane, rule) in self.lanes.iter_mut().zip(&state.rules) {
+            // Of the density that the chains sample, whichever they are compared with.
+            let of = (rule.sampler.inverse_temperature(), self.num_surfaces);
+            if lane.outside_of != Some(of) {
+                lane.outside_of = Some(of);
+                lane.outside = of.0.map_or(0.0, |beta| outside(surface, beta));
+            }
+        }
         for (index, (lane, &beta)) in self.lanes.iter_mut().zip(&wanted).enumerate() {
             if self.compared_at.get(index) == Some(&beta) {
                 continue;
@@ -270,6 +278,14 @@ impl LabRecord {
     /// The energies over the plane, for pictures.
     pub(in crate::app) fn energies(&self) -> Option<Arc<[f32]>> {
         self.surface.as_ref().map(|surface| surface.energy.clone())
+    }
+}
+
+/// The mass of p^β outside the plane; 0 if the density is defined only within it, or not known.
+fn outside(surface: &LabSurface, beta: f64) -> f64 {
+    match surface.around.is_empty() {
+        true => 0.0,
+        false => surface.masses(beta).map_or(0.0, |cells| cells.outside),
     }
 }
 

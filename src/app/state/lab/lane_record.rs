@@ -3,9 +3,10 @@
 use super::curve::Curve;
 use crate::{
     config::SamplerConfig,
+    counts::grouped,
     diagnostics::{
         self, DoesNotApply,
-        cells::{Cells, NoMasses},
+        cells::{Cells, EXTENT, NoMasses},
     },
     worker::lab::{LabLaneFrame, NUM_TRACED},
 };
@@ -17,6 +18,8 @@ pub(super) const MAX_TRACE: usize = 10_000;
 const DIAGNOSE_EVERY: usize = 20;
 /// Energies in the plane are never larger than this, so a chain beyond it has exploded.
 const EXPLODED: f32 = 1e6;
+/// No chain is expected beyond this value: exact masses are known up to here.
+const FAR: f32 = 3.0 * EXTENT;
 /// The maximum lag of the autocorrelation.
 pub(in crate::app) const MAX_LAG: usize = 200;
 
@@ -46,6 +49,10 @@ pub(in crate::app) struct LaneRecord {
     pub masses: Vec<f64>,
     /// The expected total variation of exact samples, which is due to chance alone.
     pub floor: f64,
+    /// The share of exact draws from the density that the chains sample that would lie outside the plane; 0 if not known.
+    pub(super) outside: f64,
+    /// The β and the number of the surface that this share belongs to.
+    pub(super) outside_of: Option<(Option<f64>, u64)>,
     /// (x0, x1, energy) of each traced chain at each step.
     pub traces: Vec<Vec<[f32; 3]>>,
     /// The step at which the traces begin.
@@ -63,14 +70,51 @@ pub(in crate::app) struct LaneRecord {
     pub(super) diagnosed_at: usize,
 }
 
+/// The largest number of chains outside the plane that is no sign of trouble, where `expected` exact draws would be there:
+/// twice as many, for steps that are too long spread wider, and five standard deviations more, for chance.
+fn most_outside(expected: f64) -> f64 {
+    2.0 * expected + 5.0 * expected.sqrt()
+}
+
 impl LaneRecord {
-    /// The number of chains that have left the plane.
+    /// The number of chains that are outside the plane.
     pub(in crate::app) fn num_lost(&self) -> usize {
+        self.num_beyond(EXTENT)
+    }
+
+    /// The number of chains with a coordinate beyond `extent`, or with one that is not a number.
+    fn num_beyond(&self, extent: f32) -> usize {
         let x = self.now.as_ref().map_or(&[][..], |now| &now.x);
-        let is_lost = |point: &&[f32]| {
-            point.iter().any(|value| !value.is_finite() || value.abs() > diagnostics::cells::EXTENT)
-        };
-        x.chunks_exact(2).filter(is_lost).count()
+        let is_in = |point: &[f32]| point.iter().all(|value| value.abs() <= extent);
+        x.chunks_exact(2).filter(|point| !is_in(point)).count()
+    }
+
+    /// Whether more chains are outside the plane than draws from the density would be.
+    fn has_lost(&self) -> bool {
+        let expected = self.outside * self.labels.len() as f64;
+        self.num_lost() as f64 > most_outside(expected) || self.num_beyond(FAR) > 0
+    }
+
+    /// How many of the chains are outside the plane, as in `5 of 2,000`.
+    fn lost_of_all(&self) -> String {
+        format!("{} of {}", grouped(self.num_lost()), grouped(self.labels.len()))
+    }
+
+    /// What happened to the chains that are outside the plane, in words, and whether it is a problem; `None` if there are
+    /// none.
+    pub(in crate::app) fn absent(&self) -> Option<(String, bool)> {
+        let of_all = self.lost_of_all();
+        if self.is_exploded() {
+            return Some((format!("The chains exploded; {of_all} have left the plane."), true));
+        }
+        match (self.num_lost(), self.has_lost()) {
+            (0, _) => None,
+            (_, true) => Some((format!("{of_all} chains have left the plane."), true)),
+            (_, false) => {
+                let what = "chains are outside the plane, which this density allows.";
+                Some((format!("{of_all} {what}"), false))
+            }
+        }
     }
 
     /// Whether the energies have exploded.
@@ -82,12 +126,11 @@ impl LaneRecord {
     /// Why there is no R̂ now, if there is none. Chains that have left would make the numbers of the others look as if
     /// all were well.
     pub(in crate::app) fn why_no_r_hat(&self) -> Option<String> {
-        let (lost, all) = (self.num_lost(), self.labels.len());
         if self.is_exploded() {
             return Some("the chains exploded".into());
         }
-        if lost > 0 {
-            return Some(format!("{lost} of {all} chains have left the plane"));
+        if self.has_lost() {
+            return Some(format!("{} chains have left the plane", self.lost_of_all()));
         }
         self.agreement.as_ref()?.r_hat.err().map(|reason| reason.to_string())
     }

@@ -28,10 +28,15 @@ fn frames(record: &mut LabRecord, count: u64) {
 }
 
 fn surface() -> LabUpdate {
+    surface_with(Vec::new())
+}
+
+/// A flat energy in the plane, with these energies around it.
+fn surface_with(around: Vec<f32>) -> LabUpdate {
     let side = diagnostics::cells::NUM_CELLS;
     LabUpdate::Surface(LabSurface {
         energy: vec![0.0; side * side].into(),
-        around: [].into(),
+        around: around.into(),
         classes: vec![0; side * side],
         num_classes: 1,
     })
@@ -93,6 +98,41 @@ fn r_hat_is_a_curve_with_a_gap_while_chains_are_lost() {
     assert_eq!(lane.why_no_r_hat().as_deref(), Some("1 of 2 chains have left the plane"));
     let points = lane.r_hat.points();
     assert!(points.len() > before && points.last().unwrap()[1].is_nan());
+}
+
+#[test]
+fn chains_may_be_outside_the_plane_where_the_density_is() {
+    let num_around = diagnostics::cells::surroundings().count();
+    let mut record = started();
+    // With this energy around the plane, one exact draw of 1,001 would be there: 8 parts of exp(-9.0) of 1 + 8 parts.
+    record.take(surface_with(vec![9.0; num_around]));
+    record.take(LabUpdate::Started(vec![vec![0; 4000]]));
+    let mut look = |num_out: usize, at: f32| {
+        let mut x = vec![0.5; 8000];
+        x.chunks_exact_mut(2).take(num_out).for_each(|point| point[1] = at);
+        let lane = LabLaneFrame { x, ..frame() };
+        record.take(LabUpdate::Frame(LabFrame { step: 10, lanes: vec![lane] }));
+        let lane = &record.lanes[0];
+        (lane.why_no_r_hat(), lane.absent())
+    };
+    assert_eq!(look(0, 0.0), (None, None));
+    let (why_not, absent) = look(8, -1.9);
+    assert_eq!(why_not, None);
+    let said = "8 of 4,000 chains are outside the plane, which this density allows.";
+    assert_eq!(absent, Some((said.into(), false)));
+    for (num_out, at) in [(40, -1.9), (1, 70.0), (1, f32::NAN)] {
+        let (why_not, absent) = look(num_out, at);
+        let said = format!("{num_out} of 4,000 chains have left the plane");
+        assert_eq!(why_not.as_deref(), Some(said.as_str()));
+        assert_eq!(absent, Some((said + ".", true)));
+    }
+    // A density that ends at the plane's edges has no chain outside.
+    record.take(surface());
+    let mut lost = record.lanes[0].clone();
+    let mut frame = lost.now.clone().unwrap();
+    frame.x[1] = -1.9;
+    lost.take(20, frame);
+    assert!(lost.why_no_r_hat().is_some());
 }
 
 #[test]
