@@ -2,7 +2,7 @@
 
 use egui::{Align, Color32, Frame, Label, Layout, Margin, Panel, Response, RichText, Ui};
 
-use super::{state::Session, status::Status, theme, viewer::Viewer};
+use super::{pixels::SMALL, state::Session, status::Status, theme, viewer::Viewer};
 
 impl Status {
     /// Draws the device and the speed on one line, as far as they fit.
@@ -19,7 +19,7 @@ impl Status {
             parts.push(format!("{:.1} steps/s", run.steps_per_sec));
         }
         parts.push(device.to_string());
-        let text = RichText::new(parts.join(" · ")).small();
+        let text = RichText::new(parts.join(" · ")).size(SMALL);
         ui.add(Label::new(text).truncate()).on_hover_text(hover);
     }
 

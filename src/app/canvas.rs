@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use egui::{Button, Color32, Image, PointerButton, Rect, Role, Sense, Ui, WidgetInfo, vec2};
+use egui::{
+    Button, Color32, Image, Label, PointerButton, Rect, RichText, Role, Sense, Ui, WidgetInfo, vec2,
+};
 
 use super::{
     brush::{Brush, pixels_under},
@@ -62,9 +64,10 @@ impl Canvas {
             true => "Draw with a finger: the model says at once what it sees.",
             false => "Draw with the mouse; right-drag erases. The model says at once what it sees.",
         });
+        // Above the canvas, so that it is in sight in a low window too.
+        self.verdict(ui, run, model);
         self.draw(ui, model.shape);
         self.ask(ui, run);
-        self.verdict(ui, run, model);
         self.buttons(ui, run, selection);
         self.answer(ui, run, model);
     }
@@ -152,9 +155,13 @@ impl Canvas {
                 self.image.fill(BACKGROUND);
                 (self.asked, self.is_changed) = (None, false);
             }
+            let hover = match run.lacks_noise() {
+                true => "Restart every chain of every lane from this image. Without noise they stay identical.",
+                false => "Restart every chain of every lane from this image.",
+            };
             let start = ui
                 .add_enabled(!is_empty, Button::new("Start all chains from it"))
-                .on_hover_text("Restart every chain of every lane from this image.")
+                .on_hover_text(hover)
                 .on_disabled_hover_text(first);
             if start.clicked() {
                 let image: Arc<[f32]> = self.image.clone().into();
@@ -177,17 +184,17 @@ impl Canvas {
         });
     }
 
-    /// Draws what the model sees, in one line with a fixed place, so that the buttons stay where they are.
+    /// Draws what the model sees, in one line with a fixed place, so that the canvas stays where it is.
     fn verdict(&self, ui: &mut Ui, run: &RunState, model: &ModelInfo) {
         let class = self.asked.as_ref().and(run.classified.as_ref());
         let class = class.and_then(|seen| Some((seen, argmax(&seen.probabilities)?)));
         let Some((seen, class)) = class else {
-            ui.weak("What the model sees appears here.");
+            ui.add(Label::new(RichText::new("The answer appears here.").weak()).truncate());
             return;
         };
         let (name, p) = (name_of(&model.class_names, class), seen.probabilities[class]);
         let text = format!("The model sees {name} (p = {p:.2}).");
-        ui.add(egui::Label::new(&text).truncate()).on_hover_text(&text);
+        ui.add(Label::new(&text).truncate()).on_hover_text(&text);
     }
 
     fn answer(&self, ui: &mut Ui, run: &RunState, model: &ModelInfo) {

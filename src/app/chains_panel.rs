@@ -13,7 +13,7 @@ use super::{
     scatter::{self, Scatter},
     state::{Overlay, RunState, Selection},
     theme,
-    verdict::{Question, Verdict},
+    verdict::{Question, Verdict, questions},
     words::rounded,
 };
 use crate::{
@@ -71,10 +71,18 @@ pub(super) fn ui(ui: &mut Ui, run: &mut RunState, state: &mut ChainsView) {
     lanes(ui, run, &model, state, captions);
 }
 
-/// Draws the lanes in a small window. The controls above them are left out if the space is needed.
-pub(super) fn small(ui: &mut Ui, run: &mut RunState, state: &mut ChainsView, has_toolbar: bool) {
+/// Draws the lanes in a small window. The controls above them are left out if the space is needed. Returns what a person
+/// asks.
+pub(super) fn small(
+    ui: &mut Ui,
+    run: &mut RunState,
+    state: &mut ChainsView,
+    has_toolbar: bool,
+    has_questions: bool,
+) -> Option<Question> {
     let Some(model) = run.model.clone() else {
-        return without_model(ui, run);
+        without_model(ui, run);
+        return None;
     };
     if has_toolbar && ui.available_height() > LOW {
         ui.horizontal(|ui| small_toolbar(ui, run));
@@ -82,8 +90,10 @@ pub(super) fn small(ui: &mut Ui, run: &mut RunState, state: &mut ChainsView, has
     if ui.available_height() > LOW - 60.0 {
         state.verdict.ui(ui, run);
     }
+    let asked = if has_questions { questions(ui, run) } else { None };
     let captions = if ui.available_height() > LOW { short_captions } else { warnings };
     lanes(ui, run, &model, state, captions);
+    asked
 }
 
 /// Draws the lanes and their warnings only.
@@ -230,16 +240,17 @@ pub(super) fn rows(ui: &mut Ui, run: &mut RunState, model: &ModelInfo, state: &m
 
 fn per_class(ui: &mut Ui, run: &mut RunState, state: &mut ChainsView) {
     let field = ViewConfig::field("per_class");
+    let help = format!("{} A change restarts the chains.", field.help.trim());
     let (low, high) = field.range.unwrap_or((1.0, 32.0));
     let old = run.settings.per_class;
     let mut count = state.per_class.unwrap_or(old);
     let label = ui.add(Label::new("chains per class").extend());
-    let label = label.on_hover_text(field.help.trim());
+    let label = label.on_hover_text(help.as_str());
     let value = DragValue::new(&mut count)
         .range(low as usize..=high as usize)
         .speed(0.1)
         .update_while_editing(false);
-    let response = ui.add(value).labelled_by(label.id).on_hover_text(field.help.trim());
+    let response = ui.add(value).labelled_by(label.id).on_hover_text(help);
     // While the user drags, the value is only shown, because restarting at every change would be too slow.
     state.per_class = response.dragged().then_some(count);
     if state.per_class.is_none() && count != old {
@@ -260,7 +271,7 @@ fn classes(ui: &mut Ui, run: &mut RunState, model: &ModelInfo) {
     let config = MenuConfig::new().close_behavior(PopupCloseBehavior::CloseOnClickOutside);
     let mut chosen = shown.clone();
     let (button, _) = MenuButton::new("Classes").config(config).ui(ui, |ui| {
-        if ui.button("All").on_hover_text("A row for every class (A).").clicked() {
+        if ui.button("All").on_hover_text("A row for every class.").clicked() {
             chosen = (0..count).collect();
         }
         egui::ScrollArea::vertical().max_height(280.0).show(ui, |ui| {
@@ -279,7 +290,7 @@ fn classes(ui: &mut Ui, run: &mut RunState, model: &ModelInfo) {
             }
         });
     });
-    button.on_hover_text("Choose the classes that have a row.");
+    button.on_hover_text("Choose the classes that have a row. A change restarts the chains.");
     if chosen != shown {
         chosen.sort_unstable();
         let is_all = chosen.len() as u32 == count;

@@ -6,7 +6,7 @@ use egui_plot::{
     PlotPoints, PlotUi, uniform_grid_spacer,
 };
 
-use super::{size_class, theme};
+use super::{pixels::SMALL, size_class, theme};
 
 /// The minimum distance between two marks of the horizontal axis, in points, including the number.
 const X_MARK_POINTS: f64 = 85.0;
@@ -15,7 +15,7 @@ const Y_MARK_POINTS: f64 = 22.0;
 /// The distance between grid lines, in points, from which egui_plot draws them.
 const GRID_POINTS: f32 = 8.0;
 /// The font size of explanations, and of the names of lines and axes.
-pub(super) const NOTE_SIZE: f32 = 11.0;
+pub(super) const NOTE_SIZE: f32 = SMALL;
 /// The width of the picture beside a name.
 const PICTURE_WIDTH: f32 = 24.0;
 /// The colours of several lines that do not belong to lanes.

@@ -16,6 +16,7 @@ use super::{
     size_class::{TOUCH, is_small},
     state::{RunState, Selection},
     training, transport,
+    verdict::Question,
     viewer::Viewer,
 };
 use crate::config::Tab;
@@ -27,6 +28,8 @@ const TWO_ROWS: f32 = 530.0;
 const ONE_ROW: f32 = 700.0;
 /// The height of the controls above the grid, in a tall window and in a wide one.
 const ABOVE_GRID: [f32; 2] = [88.0, 48.0];
+/// The height of the row with the questions of the verdict, for which only a tall window has room.
+const QUESTIONS: f32 = TOUCH + 4.0;
 /// The minimum and maximum height of a sheet, as fractions of the height of a tall window.
 const SHARES_BELOW: [f32; 2] = [0.32, 0.46];
 /// The minimum and maximum width of a sheet, as fractions of the width of a wide window.
@@ -89,25 +92,22 @@ impl Window<'_> {
         let is_presented = self.panels.presentation.is_on();
         Panel::top("menu").show(ui, |ui| {
             if is_presented {
-                // A phone has no keys.
-                if ui.button("End presentation").clicked() {
-                    self.panels.presentation.toggle(ui.ctx());
-                }
-                return;
+                return self.panels.presentation.end_button(ui);
             }
             let is_narrow = is_tall || ui.available_width() < TWO_ROWS;
             ui.horizontal(|ui| self.menu(ui, is_narrow));
         });
+        if is_tall && !is_presented {
+            Panel::bottom("status").show(ui, |ui| self.status_line(ui));
+        }
+        // Before the banners, which come and go and must not move its buttons.
+        if let Some(link) = lessons::panel(ui, &mut self.viewer.lesson, true) {
+            self.viewer.set_up(&link);
+        }
         if self.panels.status.small_banners(ui, &mut self.viewer.session) {
             self.viewer.try_again();
         }
         training::continue_banner(ui, &mut self.viewer.training, &mut self.viewer.session);
-        if is_tall && !is_presented {
-            Panel::bottom("status").show(ui, |ui| self.status_line(ui));
-        }
-        if let Some(link) = lessons::panel(ui, &mut self.viewer.lesson, true) {
-            self.viewer.set_up(&link);
-        }
         let Viewer { run, lab, training, session, .. } = &mut *self.viewer;
         match session.tab {
             Tab::Lab => {
@@ -174,7 +174,13 @@ impl Window<'_> {
         let room = ui.available_size();
         let side = usize::from(!is_tall);
         let margins = vec2(16.0, transport_height(room.x) + ABOVE_GRID[side]);
-        let spare = spare(&self.viewer.run, room - margins)[side];
+        let [below, beside] = spare(&self.viewer.run, room - margins);
+        // A sheet that a person opened takes this space too.
+        let has_questions = is_tall
+            && below >= QUESTIONS
+            && self.viewer.session.tab == Tab::Chains
+            && self.compact.chosen.flatten().is_none();
+        let spare = [if has_questions { below - QUESTIONS } else { below }, beside][side];
         let has_height = (room - margins).y > ENERGIES[0];
         let is_idle =
             spare > ENERGIES[side] && has_height && self.viewer.session.tab == Tab::Chains;
@@ -196,13 +202,21 @@ impl Window<'_> {
             panel.resizable(false).show(ui, |ui| self.sheet(ui, sheet));
         }
         self.comparison(ui);
-        CentralPanel::default().show(ui, |ui| match self.viewer.session.tab {
-            Tab::Plots => plots::ui(ui, &mut self.viewer.run, &mut self.panels.plots),
+        let asked = CentralPanel::default().show(ui, |ui| match self.viewer.session.tab {
+            Tab::Plots => {
+                plots::ui(ui, &mut self.viewer.run, &mut self.panels.plots);
+                None
+            }
             _ => {
                 let has_toolbar = is_tall || room.x < TWO_ROWS;
-                chains_panel::small(ui, &mut self.viewer.run, &mut self.panels.chains, has_toolbar);
+                let (run, chains) = (&mut self.viewer.run, &mut self.panels.chains);
+                chains_panel::small(ui, run, chains, has_toolbar, has_questions)
             }
         });
+        if asked.inner == Some(Question::DoesItConverge) {
+            self.viewer.session.tab = Tab::Plots;
+            self.panels.plots.show_convergence = true;
+        }
     }
 
     /// Draws the explanation of a comparison: one line, and all of it after a tap.

@@ -28,9 +28,9 @@ impl Comparison {
 pub(super) const COMPARISONS: &[Comparison] = &[
     Comparison {
         name: "SGLD vs. Proximal SGLD: step size too large",
-        point: "Same starts, same noise, and the same step size, much too large. Nothing limits SGLD (left): its \
+        point: "Same starts, same noise, and the same step size, much too large. Nothing limits SGLD (lane 1): its \
                 pixels can leave [-1, 1], where no image is, and its energy can fall without limit. The proximal \
-                step (right) clips the gradient to ±r and keeps every pixel in the box, so it stays stable.",
+                step (lane 2) clips the gradient to ±r and keeps every pixel in the box, so it stays stable.",
         num_steps: 60,
         lanes: |_| {
             let rule = |kind| SamplerConfig {
@@ -49,8 +49,8 @@ pub(super) const COMPARISONS: &[Comparison] = &[
     },
     Comparison {
         name: "Starts: noise vs. class centres",
-        point: "The model's sampler from two starts. Chains from the Gaussian of their class (right) begin near \
-                the data, as their class. Chains from uniform noise (left) begin far away, where a model may have \
+        point: "The model's sampler from two starts. Chains from the Gaussian of their class (lane 2) begin near \
+                the data, as their class. Chains from uniform noise (lane 1) begin far away, where a model may have \
                 valleys without images. Do they come to look like images, and is their energy as low?",
         num_steps: 100,
         lanes: |sampler| {
@@ -59,8 +59,8 @@ pub(super) const COMPARISONS: &[Comparison] = &[
     },
     Comparison {
         name: "PYLD vs. SGLD at equal gradients",
-        point: "Both lanes compute one full gradient per step, and this takes most of the time. PYLD (left) \
-                uses each for 10 moves through the first layer, SGLD (right) for one of the same size, so SGLD \
+        point: "Both lanes compute one full gradient per step, and this takes most of the time. PYLD (lane 1) \
+                uses each for 10 moves through the first layer, SGLD (lane 2) for one of the same size, so SGLD \
                 needs several times as many steps. Its energy may end lower, because its pixels may leave \
                 [-1, 1]. To compare time, set the plot's axis to seconds. The first layer here is affine, so the \
                 10 moves equal one proximal step of 10α.",
@@ -90,6 +90,15 @@ mod tests {
             for of_one_model in ["Fashion", "MNIST", "CIFAR", "five times", "13 steps"] {
                 assert!(!comparison.point.contains(of_one_model), "{}", comparison.name);
             }
+        }
+    }
+
+    #[test]
+    fn lanes_are_called_by_their_number_because_they_may_lie_below_each_other() {
+        for comparison in COMPARISONS {
+            let point = comparison.point;
+            assert!(point.contains("(lane 1)") && point.contains("(lane 2)"), "{point}");
+            assert!(!point.contains("(left)") && !point.contains("(right)"), "{point}");
         }
     }
 }

@@ -65,7 +65,8 @@ mod tests {
             let plain =
                 [visuals.text_color(), visuals.weak_text_color(), visuals.strong_text_color()];
             for ground in grounds {
-                for text in plain.into_iter().chain([visuals.hyperlink_color]) {
+                let others = [visuals.hyperlink_color, theme::warning_in(visuals.dark_mode)];
+                for text in plain.into_iter().chain(others) {
                     let contrast = contrast(text, ground);
                     assert!(contrast >= MIN_CONTRAST, "{of:?}: {text:?} on {ground:?}: {contrast}");
                 }
@@ -76,7 +77,21 @@ mod tests {
                     );
                 }
             }
+            let widgets = &visuals.widgets;
+            let states = [&widgets.inactive, &widgets.hovered, &widgets.active, &widgets.open];
+            let buttons = states.map(|state| (state.text_color(), state.weak_bg_fill));
+            // Selected tabs, and buttons that are filled to stand out.
+            let selection = &visuals.selection;
+            let chosen = [selection.stroke.color, visuals.strong_text_color()];
+            let chosen = chosen.map(|text| (text, selection.bg_fill));
+            for (text, ground) in buttons.into_iter().chain(chosen) {
+                let contrast = contrast(text, ground);
+                assert!(contrast >= MIN_CONTRAST, "{of:?}: {text:?} on {ground:?}: {contrast}");
+            }
         }
-        assert!(contrast(Color32::WHITE, theme::SLOW) >= MIN_CONTRAST);
+        for banner in [theme::SLOW, theme::BROKEN] {
+            let contrast = contrast(Color32::WHITE, banner);
+            assert!(contrast >= MIN_CONTRAST, "{banner:?}: {contrast}");
+        }
     }
 }

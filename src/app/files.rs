@@ -134,17 +134,27 @@ impl Files {
         &self,
         ctx: &Context,
         files: Vec<OwnFile>,
+        run: &RunState,
         training: &mut Training,
         session: &mut Session,
     ) {
         let (models, others): (Vec<OwnFile>, Vec<OwnFile>) =
             files.into_iter().partition(|file| is_checkpoint(&file.name));
-        models.into_iter().for_each(|file| disk::read(file, self.reply(ctx)));
+        models.into_iter().for_each(|file| self.read_given(ctx, file, run, session));
         let names: Vec<&str> = others.iter().map(|file| file.name.as_str()).collect();
         let has_folder = names.iter().any(|name| name.contains('/'));
         match session.tab == Tab::Train || is_data(&names, has_folder) {
             true => take_data(sorted(others), training, session),
-            false => others.into_iter().for_each(|file| disk::read(file, self.reply(ctx))),
+            false => others.into_iter().for_each(|file| self.read_given(ctx, file, run, session)),
+        }
+    }
+
+    /// Reads a file to open it, unless its name says already that it cannot be opened.
+    #[cfg(target_arch = "wasm32")]
+    fn read_given(&self, ctx: &Context, file: OwnFile, run: &RunState, session: &mut Session) {
+        match kind_of(file.name.as_ref(), run) {
+            Ok(_) => disk::read(file, self.reply(ctx)),
+            Err(reason) => session.complain(reason),
         }
     }
 
@@ -266,7 +276,7 @@ impl Files {
                 #[cfg(not(target_arch = "wasm32"))]
                 FileEvent::Dropped(dropped) => take_data(dropped, training, session),
                 #[cfg(target_arch = "wasm32")]
-                FileEvent::Given(Ok(files)) => self.take_given(ctx, files, training, session),
+                FileEvent::Given(Ok(files)) => self.take_given(ctx, files, run, training, session),
                 #[cfg(target_arch = "wasm32")]
                 FileEvent::Given(Err(reason)) => session.complain(reason),
                 FileEvent::Read { name, content: Ok(bytes) } => {

@@ -19,10 +19,10 @@ const KEYS: &[(&str, &str)] = &[
     ("N", "restart with a new seed"),
     (
         "0 – 9",
-        "show only that row (0: the tenth), or the class named by that digit; again: all rows",
+        "show only that row (0: the tenth), or the class that the digit names; again: all rows",
     ),
     ("A", "show all rows"),
-    ("Ctrl Z", "bring back the run before the last restart, seed or model"),
+    ("Ctrl Z", "bring back the run before the last restart, seed, model or Continue from here"),
     ("Ctrl O", "open a checkpoint or a picture"),
     ("Ctrl S / G / E", "save the picture, the animation, the traces"),
     ("P", "presentation: larger text, no panels, a ring around the pointer; P or Esc ends it"),

@@ -2,7 +2,9 @@
 
 use egui::{Context, Key, Modifiers};
 
-use super::{disk::DialogPurpose, files::Files, help::Help, state::ExportKind, viewer::Viewer};
+use super::{
+    disk::DialogPurpose, files::Files, help::Help, state::ExportKind, transport, viewer::Viewer,
+};
 use crate::config::Tab;
 
 /// Handles shortcuts with Ctrl (or the command key).
@@ -46,6 +48,9 @@ pub(super) fn keys(ctx: &Context, viewer: &mut Viewer, help: &mut Help) {
     if pressed(Key::Escape) {
         help.is_open = false;
     }
+    if ctx.input_mut(|input| input.consume_key(Modifiers::COMMAND, Key::Z)) {
+        undo(viewer);
+    }
     // A focused button handles the space bar itself.
     let is_free = ctx.memory(|memory| memory.focused().is_none());
     if viewer.shows_plane() {
@@ -82,10 +87,6 @@ pub(super) fn keys(ctx: &Context, viewer: &mut Viewer, help: &mut Help) {
     if pressed(Key::N) {
         run.restart_with_new_seed();
     }
-    if ctx.input_mut(|input| input.consume_key(Modifiers::COMMAND, Key::Z)) && !run.undo() {
-        viewer.session.notify("There is no earlier run to bring back.");
-        return;
-    }
     if pressed(Key::A) {
         run.only = None;
     }
@@ -93,5 +94,23 @@ pub(super) fn keys(ctx: &Context, viewer: &mut Viewer, help: &mut Help) {
         if pressed(key) {
             run.toggle_row_of_digit(digit);
         }
+    }
+}
+
+/// Brings back the last run, or the last seed of the lab, or says why not.
+fn undo(viewer: &mut Viewer) {
+    if viewer.shows_plane() {
+        if !viewer.lab.undo_seed() {
+            viewer.session.notify(
+                "The lab keeps no earlier runs, and there is no earlier seed to bring back.",
+            );
+        }
+    } else if viewer.session.tab == Tab::Train {
+        viewer.session.notify(
+            "Ctrl+Z brings back runs of chains, in Chains and Plots. For drawings and data, use the \
+             button Undo beside them.",
+        );
+    } else if !viewer.run.undo() {
+        viewer.session.notify(transport::NOTHING_TO_UNDO);
     }
 }

@@ -12,7 +12,7 @@ use super::{
     viewer::Viewer,
     words,
 };
-use crate::config::{LaneConfig, Tab, ViewStart};
+use crate::config::{LaneConfig, Tab, ViewConfig, ViewStart};
 
 /// The width of the buttons after the list of models, in points.
 const AFTER_MODEL: f32 = 365.0;
@@ -158,9 +158,13 @@ pub(super) fn save(ui: &mut Ui, viewer: &mut Viewer, files: &mut Files) {
     ];
     let is_plots = viewer.session.tab == Tab::Plots;
     for (kind, name, hover) in entries {
-        let is_enabled = kind != ExportKind::Svg || is_plots;
+        let (is_enabled, why_not) = match kind {
+            ExportKind::Svg => (is_plots, "Only in the Plots tab."),
+            ExportKind::Gif => (!is_plots, "Plots are not saved as an animation."),
+            _ => (true, ""),
+        };
         let entry = ui.add_enabled(is_enabled, egui::Button::new(name)).on_hover_text(hover);
-        if entry.on_disabled_hover_text("Only in the Plots tab.").clicked() {
+        if entry.on_disabled_hover_text(why_not).clicked() {
             viewer.session.export = Some(kind);
             ui.close();
         }
@@ -177,23 +181,39 @@ pub(super) fn save(ui: &mut Ui, viewer: &mut Viewer, files: &mut Files) {
     let hover =
         "The whole state as a link. The web page, or `jempp view`, then shows the same chains.";
     if link.on_hover_text(hover).clicked() {
-        ui.ctx().copy_text(format!("{}?{}", files.address(), viewer.view().to_query()));
-        let query = viewer.view().to_query();
-        let mut text = match files.address().is_empty() {
-            true => format!("Copied. Open it with: jempp view '{}'", words::shown(&query, 120)),
-            false => "Link copied.".to_string(),
-        };
-        let model = &viewer.run.settings.model;
-        if !viewer.session.bundled.is_empty() && !viewer.session.bundled.contains(model) {
-            text += &format!(
-                " It works only with the file {}: send the file too.",
-                words::shown(model, 120)
-            );
-        }
-        text += not_in_link(&viewer.run.lanes);
+        let (link, text) = link_of(viewer, files.address());
+        ui.ctx().copy_text(link);
         viewer.session.notify(text);
         ui.close();
     }
+}
+
+/// The link to what is shown, and what to say of it. A page has an address.
+fn link_of(viewer: &Viewer, address: &str) -> (String, String) {
+    let mut view = viewer.view();
+    let model = view.view.model.clone();
+    // The file of a shared model lies elsewhere on another computer, so its address is told beside the link.
+    let shared = words::hub_address(&model).filter(|_| address.is_empty());
+    if shared.is_some() {
+        view.view.model = ViewConfig::default().model;
+    }
+    let query = view.to_query();
+    let shown = words::shown(&query, 120);
+    let mut text = match &shared {
+        Some(shared) => {
+            let shared = words::shown(shared, 120);
+            format!("Copied. Open it with: jempp view --checkpoint {shared} '{shown}'")
+        }
+        None if address.is_empty() => format!("Copied. Open it with: jempp view '{shown}'"),
+        None => "Link copied.".to_string(),
+    };
+    let bundled = &viewer.session.bundled;
+    if shared.is_none() && !bundled.is_empty() && !bundled.contains(&model) {
+        let file = words::shown(&model, 120);
+        text += &format!(" It works only with the file {file}: send the file too.");
+    }
+    text += not_in_link(&viewer.run.lanes);
+    (format!("{address}?{query}"), text)
 }
 
 /// What a link to these lanes does not hold, as a sentence; empty if it holds all.

@@ -36,6 +36,7 @@ mod offscreen;
 mod panels;
 mod pixels;
 mod plots;
+mod points;
 mod presentation;
 mod r_hat;
 mod record;

@@ -1,6 +1,6 @@
 //! The presentation mode for the lecture hall: larger text, no panels, and a ring around the pointer.
 
-use egui::{Color32, Context, Id, Key, LayerId, Order, Stroke};
+use egui::{Color32, Context, Id, Key, LayerId, Order, Stroke, Ui};
 
 use super::fit::fit;
 
@@ -44,6 +44,13 @@ impl Presentation {
                 Some(before)
             }
         };
+    }
+
+    /// Draws the button that ends the presentation, because phones and tablets have no keys.
+    pub(super) fn end_button(&mut self, ui: &mut Ui) {
+        if ui.button("End presentation").clicked() {
+            self.toggle(ui.ctx());
+        }
     }
 
     /// Ends a presentation during which the window was closed.

@@ -31,7 +31,7 @@ const NUM_RECENT: usize = 32;
 
 /// A list of entries in the order of their steps, limited in memory. Beyond the limit, it keeps every second of
 /// the older entries, then every fourth, and so on. The first and the newest entries stay.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Thinned<T> {
     entries: Vec<(u64, T)>,
     stride: u64,
@@ -112,7 +112,7 @@ impl<T> Thinned<T> {
 }
 
 /// The recorded part of a run.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Record {
     /// The request that started the run, with the rules at the start.
     pub request: RunRequest,

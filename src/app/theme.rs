@@ -12,10 +12,14 @@ pub(super) const LANES: [Color32; 3] =
 pub(super) const BROKEN: Color32 = Color32::from_rgb(226, 38, 84);
 /// The colour of the text of a warning, which has to be read on the background of a panel.
 pub(super) fn warning(ui: &egui::Ui) -> Color32 {
-    if ui.visuals().dark_mode {
-        Color32::from_rgb(255, 120, 145)
-    } else {
-        Color32::from_rgb(190, 16, 60)
+    warning_in(ui.visuals().dark_mode)
+}
+
+/// The same in a dark or a light theme.
+pub(super) fn warning_in(is_dark: bool) -> Color32 {
+    match is_dark {
+        true => Color32::from_rgb(255, 120, 145),
+        false => Color32::from_rgb(190, 16, 60),
     }
 }
 

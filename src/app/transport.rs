@@ -9,26 +9,33 @@ use crate::config::{Field, MAX_SEED, ViewConfig};
 
 /// The width of the note beside the timeline, so that the timeline stays where it is while the numbers grow.
 const NOTE_WIDTH: f32 = 190.0;
+/// The least width of the timeline.
+const MIN_TIMELINE: f32 = 40.0;
 /// The width of a number, so that what follows stays where it is.
 pub(super) const NUMBER_WIDTH: f32 = 64.0;
 /// The width of the speed, which may be words.
 const SPEED_WIDTH: f32 = 128.0;
-/// What the button Undo does.
-pub(super) const UNDO: &str = "Bring back the run before the last restart, seed or model: settings, record and step (Ctrl+Z).";
+/// What the button Undo does, and why it does nothing.
+pub(super) const UNDO: &str = "Bring back the run before the last restart, seed, model or Continue from here: settings, record and step (Ctrl+Z).";
+pub(super) const NOTHING_TO_UNDO: &str = "There is no earlier run to bring back.";
 const AT_NEWEST: &str = "You are viewing the newest step.";
 
 /// Draws the buttons of the run, its settings and the timeline.
 pub(super) fn ui(ui: &mut Ui, run: &mut RunState) {
     ui.add_space(3.0);
-    ui.add_enabled_ui(run.record.is_some(), |ui| {
-        ui.horizontal_wrapped(|ui| {
-            buttons(ui, run);
-            ui.separator();
-            ui.spacing_mut().interact_size.x = NUMBER_WIDTH;
-            settings(ui, run);
-        });
-        scrubber(ui, run);
+    let is_there = run.record.is_some();
+    ui.horizontal_wrapped(|ui| {
+        ui.add_enabled(is_there, |ui: &mut Ui| buttons(ui, run));
+        // While another model loads or cannot be opened, the run before it can still come back.
+        undo(ui, run);
+        if !is_there {
+            ui.disable();
+        }
+        ui.separator();
+        ui.spacing_mut().interact_size.x = NUMBER_WIDTH;
+        settings(ui, run);
     });
+    ui.add_enabled_ui(is_there, |ui| scrubber(ui, run));
     ui.add_space(2.0);
 }
 
@@ -80,7 +87,8 @@ fn labelled(ui: &mut Ui, name: &str, width: f32, control: impl Widget) -> Respon
     ui.add(control).labelled_by(label.id)
 }
 
-fn buttons(ui: &mut Ui, run: &mut RunState) {
+/// Draws the buttons that move the chains. Returns the last of them.
+fn buttons(ui: &mut Ui, run: &mut RunState) -> Response {
     let back = ui.button("⏮ Step back").on_hover_text("Show the previous step (left arrow).");
     if back.clicked() {
         run.step_back();
@@ -96,13 +104,17 @@ fn buttons(ui: &mut Ui, run: &mut RunState) {
     if restart.on_hover_text("The same starts and the same noise again (R).").clicked() {
         run.restart();
     }
-    let new_seed = ui.button("New seed");
-    if new_seed.on_hover_text("Other starts and other noise (N).").clicked() {
+    let new_seed = ui.button("New seed").on_hover_text("Other starts and other noise (N).");
+    if new_seed.clicked() {
         run.restart_with_new_seed();
     }
+    new_seed
+}
+
+fn undo(ui: &mut Ui, run: &mut RunState) {
     let undo = ui.add_enabled(run.can_undo(), Button::new("Undo"));
     let undo = undo.on_hover_text(UNDO);
-    if undo.on_disabled_hover_text("There is no earlier run to bring back.").clicked() {
+    if undo.on_disabled_hover_text(NOTHING_TO_UNDO).clicked() {
         run.undo();
     }
 }
@@ -166,7 +178,7 @@ fn scrubber(ui: &mut Ui, run: &mut RunState) {
         ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
             let branch = ui.add_enabled(is_past, Button::new("Continue from here"));
             let branch = branch.on_hover_text(
-                "Continue the chains from this step with the current settings. The later steps are lost.",
+                "Continue the chains from this step with the current settings. Undo brings the later steps back.",
             );
             if branch.on_disabled_hover_text(AT_NEWEST).clicked() {
                 run.branch();
@@ -182,12 +194,14 @@ fn scrubber(ui: &mut Ui, run: &mut RunState) {
                 true => format!("viewing step {shown} of {last}"),
                 false => format!("step {last}"),
             };
-            let size = vec2(NOTE_WIDTH.min(ui.available_width()), ui.spacing().interact_size.y);
+            // In a narrow frame, the timeline needs the room.
+            let room = (ui.available_width() - MIN_TIMELINE - 20.0).max(0.0);
+            let size = vec2(NOTE_WIDTH.min(room), ui.spacing().interact_size.y);
             let note = ui.add_sized(size, Label::new(note).truncate());
             if stride > 1 {
                 note.on_hover_text(format!("1 of {stride} older pictures is kept."));
             }
-            ui.spacing_mut().slider_width = (ui.available_width() - 8.0).max(40.0);
+            ui.spacing_mut().slider_width = (ui.available_width() - 8.0).max(MIN_TIMELINE);
             timeline(ui, run);
         });
     });

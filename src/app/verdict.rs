@@ -77,28 +77,19 @@ impl Verdict {
         lanes.iter().enumerate().map(of_lane).collect()
     }
 
-    /// Draws the verdict and its two buttons.
+    /// Draws the verdict and its two buttons. In a small window, these are drawn by [`questions`].
     pub(super) fn ui(&mut self, ui: &mut Ui, run: &mut RunState) -> Option<Question> {
         let lines = self.lines(run);
         if size_class::is_small(ui.ctx()) {
             text(ui, run, &lines);
             return None;
         }
-        let is_over = !run.is_playing() && run.last_step() >= run.settings.num_steps as u64;
         let is_wide = ui.available_width() >= BOTH_BUTTONS;
         let mut question = None;
         ui.horizontal(|ui| {
             ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
-                let hover = "The plots: R-hat, effective sample size, and what they leave out.";
-                if is_wide && ui.button(CONVERGES).on_hover_text(hover).clicked() {
-                    question = Some(Question::DoesItConverge);
-                }
-                let more = Button::new(format!("{MORE} more"));
-                let more = ui.add_enabled(is_over && run.looking_at.is_none(), more);
-                let more = more.on_hover_text(format!("Run {MORE} more steps."));
-                if more.on_disabled_hover_text("The run is not over yet.").clicked() {
-                    run.play_on(MORE);
-                }
+                question = if is_wide { converges(ui) } else { None };
+                more(ui, run);
                 ui.with_layout(Layout::left_to_right(Align::Center), |ui| text(ui, run, &lines));
             });
         });
@@ -135,6 +126,32 @@ impl Verdict {
             self.medians.retain(|medians| kept(&medians.step));
         }
     }
+}
+
+/// Draws the two buttons of the verdict in a row of their own.
+pub(super) fn questions(ui: &mut Ui, run: &mut RunState) -> Option<Question> {
+    let row = ui.horizontal(|ui| {
+        more(ui, run);
+        converges(ui)
+    });
+    row.inner
+}
+
+/// Draws the button that adds steps once the run is over.
+fn more(ui: &mut Ui, run: &mut RunState) {
+    let is_over = !run.is_playing() && run.last_step() >= run.settings.num_steps as u64;
+    let more = Button::new(format!("{MORE} more"));
+    let more = ui.add_enabled(is_over && run.looking_at.is_none(), more);
+    let more = more.on_hover_text(format!("Run {MORE} more steps."));
+    if more.on_disabled_hover_text("The run is not over yet.").clicked() {
+        run.play_on(MORE);
+    }
+}
+
+/// Draws the button that leads to the plots of convergence.
+fn converges(ui: &mut Ui) -> Option<Question> {
+    let hover = "The plots: R-hat, effective sample size, and what they leave out.";
+    ui.button(CONVERGES).on_hover_text(hover).clicked().then_some(Question::DoesItConverge)
 }
 
 /// The width of the buttons, with the gaps around them.

@@ -2,8 +2,11 @@
 
 use std::sync::mpsc::{Receiver, channel};
 
-use super::state::{
-    Classified, Lab, OpenLesson, Requests, RunState, Session, TRAINING_AFTER_FAILURE, Training,
+use super::{
+    state::{
+        Classified, Lab, OpenLesson, Requests, RunState, Session, TRAINING_AFTER_FAILURE, Training,
+    },
+    words,
 };
 use crate::{
     config::{Tab, ViewConfig, ViewState},
@@ -138,9 +141,12 @@ impl Viewer {
             Event::Saved(path) => self.session.notify(format!("Saved {}.", path.display())),
             Event::Refused(reason) => {
                 self.session.loading = None;
-                self.run.refused(&reason, self.session.bundled.first());
-                // Where nothing is shown, the reason has its place, and a notice would lie over the button.
-                if self.run.why_not.is_none() || self.session.tab != Tab::Chains {
+                if self.run.refused(&reason, self.session.bundled.first()) {
+                    let instead = words::model_name(&self.run.settings.model, 60);
+                    let problem = format!("The model cannot be opened: {reason}");
+                    self.session.warn(&problem, &format!("{instead} is shown instead."));
+                } else if self.run.why_not.is_none() || self.session.tab != Tab::Chains {
+                    // Where nothing is shown, the reason has its place, and a notice would lie over the button.
                     self.session.complain(reason);
                 }
             }
@@ -154,8 +160,9 @@ impl Viewer {
         // The commands are dropped, because no worker can receive them.
         self.lab.record.stop_all();
         if self.training.is_running {
-            self.training
-                .take(TrainingUpdate::Failed(format!("{reason}; {TRAINING_AFTER_FAILURE}")));
+            // The banner says the reason.
+            let text = format!("the device or the worker stopped; {TRAINING_AFTER_FAILURE}");
+            self.training.take(TrainingUpdate::Failed(text));
         }
         self.session.fail(reason);
     }
@@ -221,10 +228,10 @@ impl Viewer {
 
     /// Requests what the tab, the lab and the lesson need. Called once per frame.
     pub fn follow(&mut self) {
-        if self.run.selected.is_some() || self.session.tab == Tab::Plots {
-            self.run.ask_for_references();
-        }
+        let needs_references = self.run.selected.is_some() || self.session.tab == Tab::Plots;
+        self.run.ask_for_references(needs_references);
         self.run.ask_for_gradients();
+        self.run.take_notes().into_iter().for_each(|text| self.session.complain(text));
         self.follow_lesson();
         self.follow_lab();
     }

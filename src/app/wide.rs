@@ -1,6 +1,6 @@
 //! The layout for large windows: menu and status line, controls at the left, the selected chain at the right.
 
-use egui::{CentralPanel, Panel, Ui, vec2};
+use egui::{Align2, Area, CentralPanel, Id, Panel, Ui, vec2};
 
 use super::{
     chains_panel, controls,
@@ -15,24 +15,27 @@ use super::{
 };
 use crate::config::Tab;
 
-/// Draws the large layout. In a presentation, there are no panels beside what is shown.
+/// Draws the large layout. In a presentation, there are no panels beside what is shown, and a button in the corner ends it.
 pub(super) fn ui(ui: &mut Ui, viewer: &mut Viewer, panels: &mut Panels) {
     let is_presented = panels.presentation.is_on();
-    if !is_presented {
+    if is_presented {
+        let corner =
+            Area::new(Id::unique("end presentation")).anchor(Align2::RIGHT_TOP, vec2(-8.0, 4.0));
+        corner.show(ui.ctx(), |ui| panels.presentation.end_button(ui));
+    } else {
         Panel::top("menu").show(ui, |ui| {
             menu::bar(ui, viewer, &mut panels.files, &mut panels.help);
         });
+        Panel::bottom("status").show(ui, |ui| panels.status.ui(ui, viewer));
+    }
+    // Before the banners, which come and go and must not move its buttons.
+    if let Some(link) = lessons::panel(ui, &mut viewer.lesson, false) {
+        viewer.set_up(&link);
     }
     if panels.status.banners(ui, &mut viewer.session) {
         viewer.try_again();
     }
     training::continue_banner(ui, &mut viewer.training, &mut viewer.session);
-    if !is_presented {
-        Panel::bottom("status").show(ui, |ui| panels.status.ui(ui, viewer));
-    }
-    if let Some(link) = lessons::panel(ui, &mut viewer.lesson, false) {
-        viewer.set_up(&link);
-    }
     let Viewer { run, lab, training, session, .. } = viewer;
     match session.tab {
         Tab::Lab => {

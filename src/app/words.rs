@@ -19,6 +19,21 @@ pub(super) fn model_name(name: &str, most: usize) -> String {
     bundled::title_of(name).map_or_else(|| shown(name, most), str::to_string)
 }
 
+/// The address of a model on the Hugging Face Hub whose file lies at this place in the cache; `None` for other files.
+pub(super) fn hub_address(path: &str) -> Option<String> {
+    let parts: Vec<&str> = path.split(['/', '\\']).collect();
+    let at = parts.windows(2).rposition(|pair| *pair == ["models", "huggingface.co"])?;
+    match parts[at + 2..] {
+        [owner, name, "resolve", revision, ref file @ ..] if !file.is_empty() => {
+            let version = if revision == "main" { String::new() } else { format!("@{revision}") };
+            let file = if *file == ["model.safetensors"] { Vec::new() } else { file.to_vec() };
+            let file: String = file.iter().map(|part| format!("/{part}")).collect();
+            Some(format!("hf:{owner}/{name}{version}{file}"))
+        }
+        _ => None,
+    }
+}
+
 /// A number with at most four digits that count: `0.03162` for √(2 · 0.0005).
 pub(super) fn rounded(value: f64) -> String {
     const MAX_DECIMALS: f64 = 12.0;
@@ -50,15 +65,23 @@ pub(super) fn lane_name(lane: &LaneConfig) -> String {
     }
 }
 
-/// The names of the lanes of a comparison: the rule of each, and what differs between them.
+/// The names of the lanes of a comparison: the rule of each, and what differs between them. No two are equal.
 pub(super) fn lane_names(lanes: &[LaneConfig]) -> Vec<String> {
     if lanes.len() < 2 {
         return lanes.iter().map(lane_name).collect();
     }
     let names = names_with(lanes, rounded);
-    let are_alike = (1..names.len()).any(|nth| names[..nth].contains(&names[nth]));
+    let same = |names: &[String], nth: usize| (0..nth).find(|&first| names[first] == names[nth]);
+    if !(1..names.len()).any(|nth| same(&names, nth).is_some()) {
+        return names;
+    }
     // Values may differ in digits that are not shown.
-    if are_alike { names_with(lanes, |value| value.to_string()) } else { names }
+    let names = names_with(lanes, |value| value.to_string());
+    let told = |nth: usize| match same(&names, nth) {
+        Some(first) => format!("{}, same as lane {}", names[nth], first + 1),
+        None => names[nth].clone(),
+    };
+    (0..names.len()).map(told).collect()
 }
 
 fn names_with(lanes: &[LaneConfig], number: fn(f64) -> String) -> Vec<String> {
@@ -96,9 +119,11 @@ fn features(lane: &LaneConfig, number: fn(f64) -> String) -> Vec<String> {
         ViewStart::Buffer => "from the replay buffer",
         ViewStart::Image => "from one point",
     };
+    let decay = |shape: &str| format!("{shape} decay to {} α", number(sampler.final_step_factor));
     let schedule = match sampler.step_schedule {
-        StepSchedule::Constant => "constant steps",
-        _ => "shrinking steps",
+        StepSchedule::Constant => "constant α".into(),
+        StepSchedule::Linear => decay("linear"),
+        StepSchedule::Cosine => decay("cosine"),
     };
     vec![
         kind.into(),
@@ -106,7 +131,7 @@ fn features(lane: &LaneConfig, number: fn(f64) -> String) -> Vec<String> {
         format!("α = {}", number(alpha)),
         format!("σ = {}", number(sampler.noise_std)),
         only(clamps, format!("r = {}", number(sampler.proximal_radius))),
-        schedule.into(),
+        schedule,
         only(sampler.denoise_step > 0.0, format!("denoised by {}", number(sampler.denoise_step))),
         start.into(),
         (if lane.is_conditional { "p(x|y)" } else { "p(x)" }).into(),
@@ -118,6 +143,7 @@ fn features(lane: &LaneConfig, number: fn(f64) -> String) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Norm;
 
     #[test]
     fn lanes_are_named_by_what_differs() {
@@ -133,6 +159,56 @@ mod tests {
         let names = lane_names(&lanes);
         assert!(names[0].starts_with("SGLD") && names[1].starts_with("Proximal SGLD"));
         assert_eq!(lane_names(&lanes[..1]), [lane_name(&lanes[0])]);
+    }
+
+    #[test]
+    fn no_two_lanes_have_the_same_name() {
+        let mut lanes = vec![LaneConfig::default(); 3];
+        let same = ["PYLD", "PYLD, same as lane 1", "PYLD, same as lane 1"];
+        assert_eq!(lane_names(&lanes), same);
+        // With constant steps, the factor at the end has no meaning.
+        lanes[2].sampler.final_step_factor = 0.5;
+        assert_eq!(lane_names(&lanes), same);
+        lanes[1].sampler.step_schedule = StepSchedule::Linear;
+        lanes[2].sampler.step_schedule = StepSchedule::Cosine;
+        let decays =
+            ["PYLD, constant α", "PYLD, linear decay to 0.1 α", "PYLD, cosine decay to 0.5 α"];
+        assert_eq!(lane_names(&lanes), decays);
+        lanes[2].sampler.step_schedule = StepSchedule::Linear;
+        assert_eq!(lane_names(&lanes[1..]), [decays[1], "PYLD, linear decay to 0.5 α"]);
+        let changes: [fn(&mut LaneConfig); 5] = [
+            |lane| lane.sampler.denoise_step = 2.0,
+            |lane| lane.sampler.proximal_radius = 2.0,
+            |lane| lane.is_conditional = true,
+            |lane| lane.split = 2,
+            |lane| lane.norm = Norm::Frozen,
+        ];
+        for change in changes {
+            let mut lanes = vec![LaneConfig::default(); 2];
+            change(&mut lanes[1]);
+            let names = lane_names(&lanes);
+            assert!(names[0] != names[1] && !names[1].contains("same as"), "{names:?}");
+        }
+    }
+
+    #[test]
+    fn a_model_of_the_hub_is_known_by_its_place_in_the_cache() {
+        let cache = "/home/ada/.cache/jempp/models/huggingface.co";
+        let address = |file: &str| hub_address(&format!("{cache}/{file}"));
+        let said = |file: &str| address(file).unwrap_or_default();
+        assert_eq!(said("ada/letters/resolve/main/model.safetensors"), "hf:ada/letters");
+        assert_eq!(said("ada/letters/resolve/v1/model.safetensors"), "hf:ada/letters@v1");
+        assert_eq!(
+            said("ada/letters/resolve/main/small/a.safetensors"),
+            "hf:ada/letters/small/a.safetensors"
+        );
+        let windows =
+            r"C:\Users\ada\jempp\models\huggingface.co\ada\b\resolve\main\model.safetensors";
+        assert_eq!(hub_address(windows).as_deref(), Some("hf:ada/b"));
+        for other in ["fashion", "/home/ada/models/mine.safetensors", "a/models/huggingface.co/b"] {
+            assert_eq!(hub_address(other), None, "{other}");
+        }
+        assert_eq!(address("ada/letters/resolve/main"), None);
     }
 
     #[test]

@@ -55,7 +55,7 @@ section! {
         per_class: usize = 10, in 1 ..= 32, slider 1 ..= 32;
         /// Classes shown, the rows of the grid; an empty list means all.
         classes: Vec<u32> = Vec::new();
-        /// Number M of steps after which play stops. Each step needs one full gradient.
+        /// Number M of steps after which play stops. Each step needs one full gradient, a step of mala two.
         num_steps: usize = 100, in 1 ..= 1000000, slider 1 ..= 2000;
         /// Whether the chains run at once; in the lab, also whether training starts at once.
         play: bool = false;

@@ -280,7 +280,7 @@ fn a_checkpoint_resumes_with_any_number_of_ranks() {
         let made = Trainer::new_among(config.clone(), tiny_dataset(32), &device::cpu(), &ranks);
         let mut trainer = made.unwrap();
         match ranks.follows() {
-            true => block_on(trainer.follow(&|| false)).unwrap(),
+            true => assert!(block_on(trainer.follow(&|| false)).unwrap(), "it is complete"),
             false => {
                 for _ in 0..10 {
                     block_on(trainer.step()).unwrap();

@@ -269,7 +269,7 @@ fn the_window_reads_classes_as_the_command_line_does() {
     assert!(near(&shown, &expected), "{shown:?} {expected:?}");
     // At the chains with their noise, the same classifier says something else.
     let as_is = checkpoint.network(&device::cpu()).unwrap().logits(last.x);
-    let as_is = device::read_now(as_is).unwrap();
+    let as_is = as_is.into_data().try_to_vec::<f32>().unwrap();
     let as_is: Vec<f32> = as_is
         .chunks(2)
         .flat_map(|row| {

@@ -69,6 +69,14 @@ fn the_window_clamps_by_fit_for_bounds_that_come_from_a_window_may_cross() {
 }
 
 #[test]
+fn the_colours_of_lanes_stand_for_lanes_which_training_has_none_of() {
+    for name in ["LANES", "lane_color"] {
+        let found = files_with(&[name], |file| file.starts_with("src/app/training/"));
+        assert!(found.is_empty(), "take a colour that is no lane's, not {name}: {found:?}");
+    }
+}
+
+#[test]
 fn random_streams_are_made_in_one_file() {
     // The crate in `cpu` is given its streams, and makes some only in its tests.
     let may_make = |file: &str| file == "src/streams.rs" || file.starts_with("cpu/");

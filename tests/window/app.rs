@@ -129,6 +129,10 @@ fn a_model_that_is_gone_gives_way_to_a_bundled_one() {
     viewer.take(Event::Refused("no file `gone.safetensors`".into()));
     assert!(matches!(&viewer.take_commands()[..], [Command::Open(name)] if name == "fashion"));
     assert!(viewer.run.lanes.is_empty(), "the link's rules belong to the other model");
+    // A message that disappears would leave nobody a reason for the other model.
+    let warning = viewer.session.warning.clone().unwrap();
+    assert!(warning.contains("gone.safetensors") && warning.contains("is shown instead"));
+    assert!(viewer.session.notices.is_empty());
     // A start that the model does not support is replaced by its default.
     viewer.take(Event::Opened(Box::new(scripted::model())));
     viewer.run.lanes[0].start = ViewStart::Data;
@@ -161,6 +165,35 @@ fn a_failure_ends_a_training_run_in_the_window() {
     window.pass(2, 0);
     assert!(!window.viewer().training.is_running);
     assert!(window.has("continue from the run's last checkpoint"));
+    assert_eq!(window.harness.query_all_by_label_contains("the device was lost").count(), 1);
+}
+
+#[test]
+fn why_a_training_failed_is_told_once() {
+    for (tab, has_begun) in
+        [(Tab::Train, true), (Tab::Train, false), (Tab::Chains, true), (Tab::Chains, false)]
+    {
+        let mut window = Window::new();
+        window.harness.state_mut().viewer_mut().session.tab = tab;
+        if has_begun {
+            let config = jempp::config::RunConfig::preset("fashion-quick").unwrap();
+            window.worker.say(Event::Training(Box::new(TrainingUpdate::Started {
+                folder: "runs/x".into(),
+                config: Box::new(config),
+                step: 0,
+                num_steps: 10,
+                memory: String::new(),
+                class_names: vec!["a".into(), "b".into()],
+                shape: [1, 28, 28],
+            })));
+        }
+        window.pass(2, 0);
+        let failed = TrainingUpdate::Failed("no memory is left".into());
+        window.worker.say(Event::Training(Box::new(failed)));
+        window.pass(2, 0);
+        let told = window.harness.query_all_by_label_contains("no memory is left").count();
+        assert_eq!(told, 1, "{tab:?}, begun: {has_begun}");
+    }
 }
 
 #[test]
@@ -192,6 +225,7 @@ fn going_on_from_the_past_hands_back_the_recorded_chains() {
     window.pass(5, 4);
     window.click(PAUSE);
     window.pass(2, 0);
+    let last = window.viewer().run.last_step();
     window.harness.state_mut().viewer_mut().run.look_at(7);
     window.pass(2, 0);
     assert!(window.has("viewing step 7 of "));
@@ -204,6 +238,12 @@ fn going_on_from_the_past_hands_back_the_recorded_chains() {
     });
     assert!(branched.unwrap() == (7, recorded));
     assert_eq!(window.viewer().run.last_step(), 7);
+    // The steps that were dropped come back, and so does the branch.
+    for expected in [last, 7] {
+        window.click("Undo");
+        window.pass(3, 0);
+        assert_eq!(window.viewer().run.last_step(), expected);
+    }
 }
 
 #[test]
@@ -295,6 +335,10 @@ fn mala_gets_the_noise_it_needs() {
     let sampler = &window.viewer().run.lanes[0].sampler;
     assert!((sampler.noise_std - (2.0 * sampler.step_size).sqrt()).abs() < 1e-9);
     assert!(window.has("(temperature 1)"));
+    // Its first step is short enough to be accepted, and what to do about noise is said.
+    assert!(0.0 < sampler.step_size && sampler.step_size <= 1e-4, "{}", sampler.step_size);
+    assert!(window.has("MALA accepts about 57 %"));
+    assert!(window.has("Then lower σ, or reset to the model's sampler."));
 }
 
 #[test]
@@ -413,6 +457,12 @@ fn dropped_files_open_or_are_refused_with_a_reason() {
     let request = window.last_request();
     assert_eq!(request.lanes[0].start, ViewStart::Image);
     assert!(request.image.unwrap().iter().all(|&value| value == 1.0));
+    // This model's sampler adds no noise.
+    let is_announced = |window: &Window| {
+        let notices = &window.viewer().session.notices;
+        notices.iter().any(|notice| notice.text.contains("all chains of a row stay identical"))
+    };
+    wait_for(&mut window, &is_announced);
     drop_file(&mut window, "notes.txt");
     assert!(window.has("only checkpoints (.safetensors) and pictures"));
     drop_file(&mut window, "last_ckpt.pt");

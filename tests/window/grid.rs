@@ -99,6 +99,16 @@ fn the_verdict_says_in_words_how_far_the_chains_are() {
 }
 
 #[test]
+fn what_the_model_sees_in_a_drawing_is_in_sight_in_a_low_window() {
+    let window = window([800.0, 600.0], "");
+    let answer = window.harness.get_by_label("The answer appears here.").rect();
+    let canvas = window.harness.get_by_label("Canvas to draw on").rect();
+    let below = window.harness.get_by_label_contains("Step 0 · median energy").rect();
+    assert!(answer.bottom() <= canvas.top(), "{answer} {canvas}");
+    assert!(answer.bottom() < below.top(), "{answer} {below}");
+}
+
+#[test]
 fn the_verdict_on_each_lane_is_whole_at_every_width() {
     for width in (700..2000).step_by(60) {
         for num_lanes in 1..=3 {

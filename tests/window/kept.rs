@@ -96,6 +96,16 @@ fn a_digit_key_means_the_class_of_that_name() {
         window.pass(1, 0);
         assert_eq!(window.viewer().run.shown_classes(), [class]);
     }
+    // A digit whose class has no row is not the number of a row.
+    let run = &mut window.harness.state_mut().viewer_mut().run;
+    run.settings.classes = vec![1, 3];
+    run.restart();
+    window.pass(2, 0);
+    for (key, classes) in [(egui::Key::Num2, &[1, 3][..]), (egui::Key::Num3, &[3])] {
+        window.harness.key_press(key);
+        window.pass(1, 0);
+        assert_eq!(window.viewer().run.shown_classes(), classes);
+    }
 }
 
 #[test]
@@ -154,6 +164,44 @@ fn nothing_to_bring_back_is_said() {
     window.harness.key_press_modifiers(egui::Modifiers::COMMAND, egui::Key::Z);
     window.pass(2, 0);
     assert!(window.has("There is no earlier run to bring back."));
+}
+
+#[test]
+fn an_undo_says_where_it_has_no_effect() {
+    let mut window = played();
+    window.harness.key_press(egui::Key::R);
+    window.pass(3, 0);
+    for (tab, said) in [
+        (Tab::Lab, "The lab keeps no earlier runs, and there is no earlier seed to bring back."),
+        (Tab::Train, "For drawings and data, use the button Undo"),
+    ] {
+        window.harness.state_mut().viewer_mut().session.tab = tab;
+        window.pass(2, 0);
+        window.harness.key_press_modifiers(egui::Modifiers::COMMAND, egui::Key::Z);
+        window.pass(2, 0);
+        assert!(window.has(said), "{tab:?}");
+        assert!(window.viewer().run.can_undo());
+    }
+}
+
+#[test]
+fn a_run_comes_back_while_another_model_loads() {
+    for by_key in [true, false] {
+        let mut window = played();
+        let (step, request) = (window.viewer().run.last_step(), window.last_request());
+        window.harness.state_mut().viewer_mut().set_up("?model=mnist-sampler");
+        // The worker has not answered yet.
+        window.harness.step();
+        assert!(window.viewer().run.model.is_none() && window.viewer().run.record.is_none());
+        match by_key {
+            true => window.harness.key_press_modifiers(egui::Modifiers::COMMAND, egui::Key::Z),
+            false => window.click("Undo"),
+        }
+        window.pass(6, 0);
+        let run = &window.viewer().run;
+        assert_eq!(run.model.as_ref().unwrap().name, "fashion");
+        assert_eq!((run.last_step(), window.last_request()), (step, request));
+    }
 }
 
 #[test]
@@ -297,6 +345,18 @@ fn a_link_to_a_file_of_this_machine_says_so() {
     window.click("Save");
     window.click("Copy link");
     assert!(window.has("It works only with the file /home/me/model.safetensors"));
+}
+
+#[test]
+fn a_link_to_a_shared_model_tells_its_address() {
+    let mut window = Window::new();
+    window.harness.state_mut().viewer_mut().run.settings.model =
+        "/home/me/.cache/jempp/models/huggingface.co/ada/letters/resolve/main/model.safetensors"
+            .into();
+    window.click("Save");
+    window.click("Copy link");
+    assert!(window.has("Open it with: jempp view --checkpoint hf:ada/letters '"));
+    assert!(!window.has("send the file too"));
 }
 
 #[test]

@@ -47,6 +47,19 @@ fn the_way_back_and_on_has_one_place_in_every_step_of_every_lesson() {
 }
 
 #[test]
+fn a_banner_leaves_the_way_back_and_on_where_it_is() {
+    for size in SIZES {
+        let mut window = Window::open(size, ViewState::default());
+        open(&mut window, 1, 1);
+        let before = places(&window);
+        window.harness.state_mut().viewer_mut().session.warning = Some("A warning.".into());
+        window.pass(3, 0);
+        assert!(window.has("A warning."), "{size:?}");
+        assert_eq!(places(&window), before, "{size:?}");
+    }
+}
+
+#[test]
 fn next_and_back_go_through_all_lessons() {
     let mut window = Window::open([1280.0, 800.0], ViewState::default());
     open(&mut window, 1, 1);

@@ -1,6 +1,8 @@
 //! What the lab measures of its chains, with numbers made for the test.
 
 use crate::app::Window;
+use egui::accesskit::Toggled;
+use egui_kittest::kittest::{NodeT, Queryable};
 use jempp::{
     config::{LabTarget, ViewState, default_rule},
     worker::{
@@ -82,6 +84,21 @@ fn r_hat_is_a_tab_of_the_lab_and_is_withheld_once_chains_have_left() {
         assert!(window.has("No R-hat: 2 of 40 chains have left the plane."), "{size:?}");
         assert!(!window.has("R-hat 1.0"));
     }
+}
+
+#[test]
+fn a_point_to_start_from_is_put_down_on_another_page() {
+    let mut window = lab([1280.0, 800.0], 1, LabTarget::Gaussian, |_| (0.0, 0));
+    let is_armed = |window: &Window| {
+        let button = window.harness.get_by_label("Start from a point");
+        button.accesskit_node().toggled() == Some(Toggled::True)
+    };
+    assert!(!is_armed(&window));
+    window.click("Start from a point");
+    assert!(is_armed(&window));
+    window.click("Chains");
+    window.click("Lab");
+    assert!(!is_armed(&window), "a press in the plane chooses a chain again");
 }
 
 /// An energy with a valley at the left, at the right and at the top, which hold 50, 30 and 20 %.

@@ -164,6 +164,35 @@ fn a_tapped_chain_is_shown_until_it_is_let_go() {
 }
 
 #[test]
+fn a_phone_held_upright_has_room_for_the_questions_of_the_verdict() {
+    for size in [TALL, SHORT] {
+        let mut window = Window::new(size);
+        window.press("▶ Play");
+        window.pass(60, 3);
+        assert_eq!(window.viewer().run.last_step(), 100);
+        window.press("100 more");
+        window.pass(60, 3);
+        assert_eq!(window.viewer().run.last_step(), 200, "{size:?}");
+        // The space of a sheet that a person opens comes from this row.
+        window.press("Controls");
+        assert!(!window.has("100 more"));
+        window.press("Close this panel");
+        window.press("Does it converge?");
+        assert_eq!(window.viewer().session.tab, Tab::Plots);
+    }
+    assert!(!Window::new(WIDE).has("100 more"), "here the chains need the space");
+}
+
+#[test]
+fn the_smallest_text_can_be_read() {
+    for size in [TALL, WIDE, [1280.0, 800.0]] {
+        let window = Window::new(size);
+        let style = window.harness.ctx.global_style();
+        assert_eq!(style.text_styles[&egui::TextStyle::Small].size, 11.0, "{size:?}");
+    }
+}
+
+#[test]
 fn turning_the_phone_keeps_what_is_open() {
     let mut window = Window::new(TALL);
     window.press("Controls");
@@ -171,8 +200,9 @@ fn turning_the_phone_keeps_what_is_open() {
         window.harness.set_size(size.into());
         window.pass(3, 0);
         assert!(window.has("inner step α"), "{size:?}");
-        let spacing = window.harness.ctx.global_style().spacing.interact_size;
-        assert_eq!(spacing.y, height, "{size:?}");
+        let style = window.harness.ctx.global_style();
+        assert_eq!(style.spacing.interact_size.y, height, "{size:?}");
+        assert_eq!(style.text_styles[&egui::TextStyle::Small].size, 11.0, "{size:?}");
     }
 }
 

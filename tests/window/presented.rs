@@ -61,6 +61,22 @@ fn a_presentation_has_no_panels_in_any_tab() {
     }
 }
 
+#[test]
+fn a_tablet_ends_a_presentation_with_a_button() {
+    for tab in [Tab::Chains, Tab::Plots, Tab::Train, Tab::Lab] {
+        let mut window = Window::open([1600.0, 900.0], ViewState::default());
+        window.harness.state_mut().viewer_mut().session.tab = tab;
+        window.pass(2, 0);
+        assert!(!window.has("End presentation"));
+        window.harness.key_press(Key::P);
+        window.pass(4, 0);
+        assert!(!window.has("? Help"), "{tab:?}");
+        window.click("End presentation");
+        window.pass(4, 0);
+        assert!(window.has("? Help") && (zoom(&window) - 1.0).abs() < 1e-3, "{tab:?}");
+    }
+}
+
 /// The colours of the drawn texts that begin with these words.
 fn colors(shape: &Shape, words: &str, found: &mut Vec<Color32>) {
     match shape {

@@ -4,7 +4,14 @@ mod target;
 
 use egui::{ComboBox, RichText, Slider, SliderClamping, Ui};
 
-use super::{compare::COMPARISONS, contrast, fit::fit, state::RunState, theme};
+use super::{
+    compare::COMPARISONS,
+    contrast,
+    fit::fit,
+    pixels::SMALL,
+    state::{IDENTICAL, RunState},
+    theme,
+};
 use crate::{
     config::{
         Field, LaneConfig, MAX_LANES, Norm, SamplerConfig, SamplerKind, StepSchedule, Tab,
@@ -297,8 +304,7 @@ pub(super) fn rule(ui: &mut Ui, lane: &mut LaneConfig, target: &RuleTarget<'_>, 
     if lane.start == ViewStart::Image && lane.sampler.noise_std == 0.0 {
         ui.label(
             RichText::new(target.says(
-                "σ = 0 and a single start: all chains of a row stay identical. Raise the noise σ, or at least \
-                 steer each row towards its class.",
+                IDENTICAL,
                 "One start and no noise (σ = 0): all chains stay identical. With noise they would part.",
             ))
             .color(match target {
@@ -422,7 +428,7 @@ fn temperature(ui: &mut Ui, lane: &LaneConfig) {
     if sampler.kind == SamplerKind::Pyld && lane.split == 1 {
         let text =
             format!("Here PYLD equals Proximal SGLD with step size N·α = {}.", format_number(step));
-        ui.label(RichText::new(text).small()).on_hover_text(
+        ui.label(RichText::new(text).size(SMALL)).on_hover_text(
             "The first layer is a plain convolution, which is affine. With the gradient from the other layers \
              kept fixed, the inner gradient is constant, so the N clipped moves add up to one. With a split of \
              2 or more (under More), PYLD is a different method.",

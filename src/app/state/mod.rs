@@ -11,6 +11,7 @@ mod training;
 pub(in crate::app) use self::{
     lab::{Agreement, Curve, LaneRecord, MAX_LAG, shares},
     requests::Requests,
+    run::IDENTICAL,
     session::{Export, ExportKind, PictureOptions, TRAINING_AFTER_FAILURE},
     training::{
         Chosen, Dropped, Phase, TrainingRecord, duration_text, extend, smooth, usual_range,

@@ -124,6 +124,12 @@ impl Session {
         self.notice(text.as_ref(), false, 5.0);
     }
 
+    /// Shows a problem with what follows from it, until the user closes the text.
+    pub(in crate::app) fn warn(&mut self, problem: &str, what_follows: &str) {
+        let problem = shown(problem, MAX_FAILURE);
+        self.warning = Some(format!("{}. {what_follows}", problem.trim_end_matches('.')));
+    }
+
     /// Shows a problem to the user.
     pub fn complain(&mut self, text: impl AsRef<str>) {
         self.notice(text.as_ref(), true, 12.0);

@@ -18,6 +18,9 @@ const HEIGHT: f32 = 150.0;
 /// The approximate number of points that a trend averages over.
 const NUM_SMOOTHED: usize = 25;
 
+/// The colours of the curves. None of them is a lane's, and both are seen on a dark and on a light background.
+const COLORS: [Color32; 2] = [theme::CLASSES[1], theme::CLASSES[6]];
+
 /// A line of a curve plot.
 struct Curve {
     name: &'static str,
@@ -79,7 +82,7 @@ pub(super) fn progress(ui: &mut Ui, run: &TrainingRecord) {
             "Choose a preset on the left and press Start. Watch the loss, the energies and the images of the \
              chains here.",
         );
-        return;
+        return failure(ui, run);
     }
     ui.horizontal_wrapped(|ui| {
         ui.label(RichText::new(run.folder.display().to_string()).strong());
@@ -92,14 +95,19 @@ pub(super) fn progress(ui: &mut Ui, run: &TrainingRecord) {
         };
         ui.label(state);
     });
-    if let Phase::Failed(reason) = &run.phase {
-        ui.label(RichText::new(format!("⚠ {reason}")).strong().color(theme::warning(ui)));
-    }
+    failure(ui, run);
     if !run.memory.is_empty() {
         ui.weak(format!("Memory: {}", run.memory));
     }
     bar(ui, run);
     ui.add_space(6.0);
+}
+
+/// Draws why the run failed, if it did.
+pub(super) fn failure(ui: &mut Ui, run: &TrainingRecord) {
+    if let Phase::Failed(reason) = &run.phase {
+        ui.label(RichText::new(format!("⚠ {reason}")).strong().color(theme::warning(ui)));
+    }
 }
 
 /// Draws how many steps of the run are done, and the remaining time.
@@ -235,7 +243,7 @@ fn curve_plot(ui: &mut Ui, run: &TrainingRecord, what: &CurvePlot, (first, last)
 }
 
 fn color(nth: usize) -> Color32 {
-    theme::LANES[nth % theme::LANES.len()]
+    COLORS[nth % COLORS.len()]
 }
 
 fn number(value: f64) -> String {

@@ -20,8 +20,8 @@ use crate::{
 
 /// The maximum number of items of a class that are drawn.
 const MAX_PER_CLASS: usize = 16;
-/// The minimum height of a drawn image, in points.
-const MIN_SIDE: f32 = 24.0;
+/// The minimum height of a drawn image, in points: that of a class name with its note.
+const MIN_SIDE: f32 = 26.0;
 /// The maximum height of a drawn image, in points.
 const MAX_SIDE: f32 = 44.0;
 /// The width of the class names.
@@ -132,7 +132,7 @@ impl Items {
             let galley = painter.layout_job(job);
             painter.galley(name_at - vec2(0.0, galley.size().y / 2.0), galley, ink);
             if let Some(note) = note {
-                let (font, ink) = (FontId::proportional(9.5), ui.visuals().weak_text_color());
+                let (font, ink) = (FontId::proportional(NOTE_SIZE), ui.visuals().weak_text_color());
                 painter.text(at + vec2(0.0, 6.5), Align2::LEFT_CENTER, note, font, ink);
             }
         }

@@ -81,10 +81,19 @@ pub(super) fn take_news(training: &mut Training, session: &mut Session, state: &
     while let Some(update) = training.next_update() {
         state.setup.take(&update);
         state.buffer.take(&update);
-        if let Some(problem) = training.record.take(update) {
+        // A failure that is shown in its place needs no notice.
+        if let Some(problem) = training.record.take(update)
+            && !shows_failure(training, session, state)
+        {
             session.complain(problem);
         }
     }
+}
+
+/// Whether the part of the tab that is seen shows why the run failed.
+fn shows_failure(training: &Training, session: &Session, state: &TrainingView) -> bool {
+    let is_drawn = training.drawn.is_run(&training.record);
+    session.tab == Tab::Train && (!state.draw.is_open || is_drawn)
 }
 
 /// Below this width, everything stands in one column.
@@ -169,6 +178,8 @@ fn narrow(
                 curves::progress(ui, &training.record);
                 finished(ui, training, state);
                 state.buffer.ui(ui);
+            } else {
+                curves::failure(ui, &training.record);
             }
             if !is_presented {
                 draw::entry(ui, &mut state.draw);

@@ -1,6 +1,6 @@
 //! A person's own data on the training tab: where to drop it, its classes, what is in it, and the button that trains.
 
-use egui::{Button, Color32, Frame, Key, RichText, Stroke, TextEdit, Ui, vec2};
+use egui::{Button, Frame, Key, RichText, Stroke, TextEdit, Ui, vec2};
 
 use super::{Wish, items::Items};
 use crate::{
@@ -332,7 +332,8 @@ fn sentence(text: &str) -> String {
 fn recipe(ui: &mut Ui, own: &OwnData, can_train: bool) -> Option<Asked> {
     let Some(recipe) = &own.recipe else {
         ui.horizontal(|ui| {
-            ui.add_enabled(false, train_button());
+            let button = train_button(ui);
+            ui.add_enabled(false, button);
             ui.spinner();
             ui.label("Measuring how long it will take…");
         });
@@ -340,7 +341,8 @@ fn recipe(ui: &mut Ui, own: &OwnData, can_train: bool) -> Option<Asked> {
     };
     let mut is_clicked = false;
     ui.horizontal_wrapped(|ui| {
-        let train = ui.add_enabled(can_train, train_button());
+        let button = train_button(ui);
+        let train = ui.add_enabled(can_train, button);
         let train = train.on_hover_text(format!("Train a model {}.", recipe.about));
         let why_not = "A run is active: pause it first.";
         is_clicked = train.on_disabled_hover_text(why_not).clicked();
@@ -355,10 +357,9 @@ fn recipe(ui: &mut Ui, own: &OwnData, can_train: bool) -> Option<Asked> {
     is_clicked.then_some(Asked::Train)
 }
 
-fn train_button() -> Button<'static> {
-    let color = theme::LANES[0];
-    let text = RichText::new("▶ Train on this").strong().size(15.0).color(Color32::WHITE);
-    Button::new(text).fill(color).min_size(vec2(150.0, 32.0))
+fn train_button(ui: &Ui) -> Button<'static> {
+    let text = RichText::new("▶ Train on this").strong().size(15.0);
+    Button::new(text).fill(ui.visuals().selection.bg_fill).min_size(vec2(150.0, 32.0))
 }
 
 /// A duration in words that promise no more than an estimate can.

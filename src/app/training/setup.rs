@@ -21,6 +21,8 @@ use crate::{
 const FIRST_PRESET: &str = "fashion-quick";
 /// What stands for a preset if the recipe was chosen for a person's own data.
 const OWN: &str = "own-data";
+/// Whether runs and models lie in folders of the user. In a browser, they are in the memory of the worker.
+const HAS_FOLDERS: bool = cfg!(not(target_arch = "wasm32"));
 /// The time after which a request without an answer can be repeated, in seconds.
 const REQUEST_TIMEOUT_SECS: f64 = 4.0;
 
@@ -153,13 +155,14 @@ pub(super) fn ui(ui: &mut Ui, training: &Training, can_save: bool, setup: &mut T
     ui.label(RichText::new("A new run").heading());
     choose_preset(ui, setup);
     fields(ui, setup);
-    text_field(
-        ui,
-        "New run folder",
-        &mut setup.out,
-        "The folder for the configuration, the log and the checkpoints of the run. It must not exist yet.",
-    );
-    if cfg!(target_arch = "wasm32") {
+    if HAS_FOLDERS {
+        text_field(
+            ui,
+            "New run folder",
+            &mut setup.out,
+            "The folder for the configuration, the log and the checkpoints of the run. It must not exist yet.",
+        );
+    } else {
         ui.weak("In a browser a run is kept until the page is closed. Save its model to keep it.");
     }
     let problem = problem(setup);
@@ -169,8 +172,9 @@ pub(super) fn ui(ui: &mut Ui, training: &Training, can_save: bool, setup: &mut T
     ui.horizontal_wrapped(|ui| {
         let can_start = !is_running && !is_asked && problem.is_none();
         let start = Button::new(RichText::new("▶ Start").strong());
-        let start =
-            ui.add_enabled(can_start, start).on_hover_text("Train a new model in this folder.");
+        let hover =
+            if HAS_FOLDERS { "Train a new model in this folder." } else { "Train a new model." };
+        let start = ui.add_enabled(can_start, start).on_hover_text(hover);
         let start = start.on_disabled_hover_text(match &problem {
             _ if is_running => "A run is active: pause it first.",
             Some(problem) => problem.as_str(),
@@ -293,18 +297,23 @@ fn resume_form(
 ) {
     ui.separator();
     ui.label(RichText::new("Continue a run").heading());
-    text_field(
-        ui,
-        "Run folder",
-        &mut setup.resume,
-        "The folder of a run that was paused or interrupted. It continues exactly as if it had never stopped.",
-    );
+    if HAS_FOLDERS {
+        text_field(
+            ui,
+            "Run folder",
+            &mut setup.resume,
+            "The folder of a run that was paused or interrupted. It continues exactly as if it had never stopped.",
+        );
+    }
     let folder = setup.resume.trim();
     let can_go_on = !is_busy && !folder.is_empty();
     let button = ui.add_enabled(can_go_on, Button::new("▶ Continue"));
-    let button = button.on_hover_text("Continue the run in this folder.");
-    let why_not =
-        if is_busy { "A run is active: pause it first." } else { "Enter the folder of a run." };
+    let (hover, nothing) = match HAS_FOLDERS {
+        true => ("Continue the run in this folder.", "Enter the folder of a run."),
+        false => ("Continue the run that was paused last.", "No run was paused on this page."),
+    };
+    let button = button.on_hover_text(hover);
+    let why_not = if is_busy { "A run is active: pause it first." } else { nothing };
     if button.on_disabled_hover_text(why_not).clicked() {
         training.ask(Command::ResumeTraining(PathBuf::from(folder)));
         setup.asked_at = Some(now);
@@ -313,16 +322,20 @@ fn resume_form(
 
 fn save(ui: &mut Ui, training: &Training, can_save: bool, setup: &mut TrainingForm) {
     ui.separator();
-    text_field(
-        ui,
-        "Save the model as",
-        &mut setup.save_as,
-        "The file for the model: the one in training, else the last one trained, else the open one.",
-    );
+    let what =
+        "The file for the model: the one in training, else the last one trained, or the open one.";
+    let (name, hover) = match HAS_FOLDERS {
+        true => ("Save as…", "Write the model to this file."),
+        // A browser has its own way to ask where.
+        false => ("Save the model", what),
+    };
+    if HAS_FOLDERS {
+        text_field(ui, "Save the model as", &mut setup.save_as, what);
+    }
     let path = setup.save_as.trim();
     let can_save = can_save && !path.is_empty();
-    let button = ui.add_enabled(can_save, Button::new("Save as…"));
-    if button.on_hover_text("Write the model to this file.").clicked() {
+    let button = ui.add_enabled(can_save, Button::new(name));
+    if button.on_hover_text(hover).clicked() {
         training.ask(Command::Save(PathBuf::from(path)));
     }
     ui.add_space(8.0);

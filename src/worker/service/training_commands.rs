@@ -53,8 +53,15 @@ impl Service<'_> {
         self.out.flush().await?;
         let facts = DataFacts::of(&splits, config.dataset);
         drop(splits);
-        let recipe = self.recipe(&config, seed, &facts).await?;
-        Ok(self.out.send(Event::Recipe(Box::new(Recipe { dir, ..recipe }))).await?)
+        let event = match self.recipe(&config, seed, &facts).await {
+            Ok(recipe) => Event::Recipe(Box::new(Recipe { dir, ..recipe })),
+            // The window waits for the recipe, so the reason takes its place.
+            Err(error) => {
+                let result = Err(refusal(error)?);
+                Event::Inspected(Box::new(Inspected { dir, result }))
+            }
+        };
+        Ok(self.out.send(event).await?)
     }
 
     /// The recipe that fits a data set, with the time that a run will take.
@@ -125,7 +132,9 @@ impl Service<'_> {
             Ok(run) => run,
             Err(error) => {
                 self.report_training(TrainingUpdate::Failed(error.to_string())).await?;
-                return Err(error.into());
+                // The window has this reason now; only a failed device is another matter.
+                refusal(error)?;
+                return Ok(());
             }
         };
         self.pause_training().await?;

@@ -8,6 +8,10 @@ use crate::{
     worker::Command,
 };
 
+/// What is said of chains that start from one image without noise.
+pub(in crate::app) const IDENTICAL: &str = "σ = 0 and a single start: all chains of a row stay identical. Raise the noise σ, or at least \
+     steer each row towards its class.";
+
 impl RunState {
     /// The rules with the M of this run, which their schedules depend on.
     pub(super) fn lanes_to_run(&self) -> Vec<LaneConfig> {
@@ -52,8 +56,9 @@ impl RunState {
         self.settings.num_steps = num_steps;
         self.change_setup();
         self.ask(Command::SetLanes(self.lanes_to_run()));
-        if self.is_running {
-            self.run_until(num_steps as u64);
+        // A run beyond step M has an end of its own.
+        if self.is_running && self.end.is_none() {
+            self.run_on();
         }
     }
 
@@ -61,7 +66,7 @@ impl RunState {
     pub(crate) fn set_max_steps_per_sec(&mut self, limit: f64) {
         self.settings.max_steps_per_sec = limit;
         if self.is_running {
-            self.run_until(self.end_of_play());
+            self.run_on();
         }
     }
 
@@ -78,11 +83,19 @@ impl RunState {
         self.restart();
     }
 
-    /// Sets the start image, and starts every lane from it.
+    /// Whether chains of some lane that start from one image would stay identical, as nothing parts them.
+    pub(in crate::app) fn lacks_noise(&self) -> bool {
+        self.lanes.iter().any(|lane| lane.sampler.noise_std == 0.0)
+    }
+
+    /// Sets the start image, and starts every lane from it. If the chains then stay identical, a note says so.
     pub(crate) fn start_from(&mut self, image: Arc<[f32]>) {
         self.start_image = Some(image);
         for lane in &mut self.lanes {
             lane.start = ViewStart::Image;
+        }
+        if self.lacks_noise() {
+            self.notes.push(IDENTICAL);
         }
         self.restart();
     }
@@ -106,5 +119,74 @@ impl RunState {
             self.comparison = None;
             self.restart();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::{Receiver, channel};
+
+    use super::*;
+    use crate::{
+        app::state::Requests,
+        config::ViewState,
+        worker::{LaneImages, LaneNumbers, LaneStep, RunRequest, Step},
+    };
+
+    /// Chains whose last step is `last`, and the commands to the worker.
+    fn run_at(last: u64) -> (RunState, Receiver<Command>) {
+        let (sender, receiver) = channel();
+        let mut run = RunState::new(&ViewState::default(), Requests::new(sender));
+        run.lanes = vec![LaneConfig::default()];
+        let lanes = run.lanes.clone();
+        run.started(RunRequest { seed: 0, labels: vec![0], lanes, image: None }, false);
+        for step in [0, last] {
+            let numbers = LaneNumbers { energy: vec![0.0], ..LaneNumbers::default() };
+            let x = vec![0.0f32].into();
+            let images = LaneImages { x, gradient: vec![], proximal_radius: None };
+            run.stepped(Step { step, lanes: vec![LaneStep { images, numbers }] });
+        }
+        (run, receiver)
+    }
+
+    /// The steps to which the worker was asked to run since the last call.
+    fn ends(commands: &Receiver<Command>) -> Vec<u64> {
+        let end = |command: Command| match command {
+            Command::Run { until, .. } => Some(until),
+            _ => None,
+        };
+        commands.try_iter().filter_map(end).collect()
+    }
+
+    #[test]
+    fn a_run_keeps_its_end_while_speed_and_length_change() {
+        let (mut run, commands) = run_at(150);
+        run.play();
+        assert_eq!(ends(&commands), [250], "another M steps");
+        run.set_max_steps_per_sec(5.0);
+        run.set_max_steps_per_sec(0.0);
+        assert_eq!(ends(&commands), [250, 250]);
+        run.set_num_steps(120);
+        assert!(run.is_running && ends(&commands).is_empty(), "it runs on to its end");
+        run.set_max_steps_per_sec(1.0);
+        assert_eq!(ends(&commands), [250]);
+        // Before step M, the end is M, wherever a person puts it.
+        let (mut run, commands) = run_at(50);
+        run.play();
+        run.set_num_steps(80);
+        run.set_max_steps_per_sec(5.0);
+        run.set_num_steps(300);
+        assert_eq!(ends(&commands), [100, 80, 80, 300]);
+    }
+
+    #[test]
+    fn identical_chains_are_announced_wherever_their_image_comes_from() {
+        let (mut run, _commands) = run_at(1);
+        run.lanes[0].sampler.noise_std = 0.0;
+        run.start_from(vec![0.0].into());
+        assert_eq!(run.take_notes(), [IDENTICAL]);
+        run.lanes[0].sampler.noise_std = 0.1;
+        run.start_from(vec![0.0].into());
+        assert!(run.take_notes().is_empty());
     }
 }

@@ -8,6 +8,7 @@ mod run_state;
 mod shown;
 mod undo;
 
+pub(in crate::app) use lanes::IDENTICAL;
 pub use overlay::Overlay;
 pub use run_state::Selection;
 pub(super) use run_state::next_seed;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::run_state::{RunSettings, RunState};
+use super::run_state::{Asked, RunSettings, RunState};
 use crate::{
     app::words,
     bundled,
@@ -26,7 +26,7 @@ impl RunState {
 
     /// Loads the bundled model whose chains sample, and plays.
     pub(in crate::app) fn open_sampler(&mut self) {
-        self.run_until(self.end_of_play());
+        self.run_to(self.end_of_play());
         self.is_sampler_asked = true;
         let dataset = self.model.as_ref().map(|model| model.dataset.as_str());
         self.open(bundled::sampler_for(dataset.unwrap_or_default()));
@@ -59,6 +59,8 @@ impl RunState {
     fn leave_model(&mut self) {
         self.pause();
         self.keep_past();
+        // Whatever was coming back gives way to what is asked for now.
+        self.returning = None;
         // Later reports on the old chains belong to no run.
         self.run_number += 1;
         self.model = None;
@@ -104,6 +106,10 @@ impl RunState {
         for name in &mut model.class_names {
             *name = words::shown(name, MAX_NAME);
         }
+        if self.model.is_none() && self.returning.is_some() && self.settings.model != model.name {
+            // It was asked for before an undo, whose model is on its way.
+            return [None, None];
+        }
         self.why_not = None;
         let is_sampler_asked = std::mem::take(&mut self.is_sampler_asked);
         let is_other = self.model.as_ref().is_some_and(|old| old.name != model.name);
@@ -146,7 +152,7 @@ impl RunState {
                 );
             }
         }
-        self.are_references_asked = self.references.is_some();
+        self.references_asked = if self.references.is_some() { Asked::Yes } else { Asked::No };
         self.model = Some(model);
         match is_returning {
             true => self.return_to_past(),
@@ -179,16 +185,21 @@ impl RunState {
         self.give_up_undo();
     }
 
-    /// Handles a refused request. If nothing is shown yet, shows a bundled model or the model's default rule.
-    pub(in crate::app) fn refused(&mut self, reason: &str, bundled: Option<&String>) {
+    /// Handles a refused request. If nothing is shown yet, shows a bundled model or the model's default rule. Returns
+    /// whether a bundled model takes the place of the one that was asked for.
+    pub(in crate::app) fn refused(&mut self, reason: &str, bundled: Option<&String>) -> bool {
         self.stay();
         self.is_sampler_asked = false;
+        if self.references_asked == Asked::Yes && self.references.is_none() {
+            self.references_asked = Asked::Refused;
+        }
         match (&self.model, bundled) {
             (None, Some(name)) if self.settings.model != *name => {
                 self.settings.model.clone_from(name);
                 // The rules of the link belong to the model that cannot be had.
                 self.lanes.clear();
                 self.open(name);
+                return true;
             }
             (None, _) => self.why_not = Some(words::shown(reason, MAX_REASON)),
             (Some(model), _) if self.record.is_none() && self.lanes != [model.lane()] => {
@@ -197,5 +208,6 @@ impl RunState {
             }
             _ => {}
         }
+        false
     }
 }

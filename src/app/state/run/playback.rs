@@ -10,8 +10,16 @@ use crate::{
 const REPLAY_STEPS_PER_SEC: f64 = 30.0;
 
 impl RunState {
-    pub(super) fn run_until(&mut self, until: u64) {
+    /// Runs the chains to a step, or with `None` to step M.
+    pub(super) fn run_to(&mut self, end: Option<u64>) {
         self.is_running = true;
+        self.end = end;
+        self.run_on();
+    }
+
+    /// Runs the chains to the end that the present run has, with the settings of now.
+    pub(super) fn run_on(&mut self) {
+        let until = self.end.unwrap_or(self.settings.num_steps as u64);
         let max_steps_per_sec = self.settings.max_steps_per_sec;
         self.run_number += 1;
         self.ask(Command::Run { run: self.run_number, until, max_steps_per_sec });
@@ -50,20 +58,20 @@ impl RunState {
             self.replay = Some(0.0);
             return;
         }
-        self.run_until(self.end_of_play());
+        self.run_to(self.end_of_play());
     }
 
     /// Plays this many steps beyond the newest one.
     pub(crate) fn play_on(&mut self, count: u64) {
         self.looking_at = None;
         self.replay = None;
-        self.run_until(self.last_step() + count);
+        self.run_to(Some(self.last_step() + count));
     }
 
-    /// The step at which play stops: M, or M steps after the last step once step M is reached.
-    pub(super) fn end_of_play(&self) -> u64 {
+    /// The step at which play stops: `None` for M, or M steps after the last step once step M is reached.
+    pub(super) fn end_of_play(&self) -> Option<u64> {
         let (last, length) = (self.last_step(), self.settings.num_steps as u64);
-        if last < length { length } else { last + length }
+        (last >= length).then_some(last + length)
     }
 
     /// Stops the run and its replay.
@@ -87,7 +95,7 @@ impl RunState {
                 let next = self.record.as_ref().and_then(|record| record.images.after(step));
                 self.look_at(next.unwrap_or_else(|| self.last_step()));
             }
-            None if !self.is_running => self.run_until(self.last_step() + 1),
+            None if !self.is_running => self.run_to(Some(self.last_step() + 1)),
             None => {}
         }
     }
@@ -148,7 +156,7 @@ impl RunState {
             image: self.start_image.clone(),
         }));
         if self.is_running {
-            self.run_until(self.settings.num_steps as u64);
+            self.run_to(None);
         }
     }
 
@@ -158,12 +166,13 @@ impl RunState {
         self.restart();
     }
 
-    /// Continues the run from the shown step, and discards the later steps.
+    /// Continues the run from the shown step, and discards the later steps; an undo brings them back.
     pub(crate) fn branch(&mut self) {
         let Some(step) = self.looking_at else { return };
         let Some(branch) = self.record.as_ref().and_then(|record| branch_to(record, step)) else {
             return;
         };
+        self.keep_whole();
         self.looking_at = None;
         self.replay = None;
         self.num_beginnings += 1;

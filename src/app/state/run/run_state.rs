@@ -18,6 +18,15 @@ pub struct Selection {
     pub chain: usize,
 }
 
+/// Whether the real images to compare with were requested.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Asked {
+    No,
+    Yes,
+    /// They were requested, and something was refused before they came.
+    Refused,
+}
+
 /// The model's answer for an image that it was asked to classify.
 #[derive(Clone, Debug)]
 pub struct Classified {
@@ -74,14 +83,15 @@ pub struct RunState {
     pub(super) is_sampler_asked: bool,
     /// Real images to compare the chains with.
     pub references: Option<References>,
-    /// Whether the real images were requested.
-    pub(super) are_references_asked: bool,
+    pub(super) references_asked: Asked,
     /// Whether the worker was told to read the gradients of the chains.
     are_gradients_asked: bool,
     /// The record of the run since its start.
     pub record: Option<Record>,
     /// Whether the worker is computing steps.
     pub is_running: bool,
+    /// The step at which the present run stops; `None` for step M, wherever that is.
+    pub(super) end: Option<u64>,
     /// The recent number of steps per second.
     pub steps_per_sec: f64,
     /// The recorded step that is shown; `None` follows the run.
@@ -112,6 +122,8 @@ pub struct RunState {
     /// The run that can be brought back, and the record of the one that is coming back.
     pub(super) past: Option<PastRun>,
     pub(super) returning: Option<Record>,
+    /// What a person should be told about the last request.
+    pub(super) notes: Vec<&'static str>,
     pub(super) requests: Requests,
 }
 
@@ -145,10 +157,11 @@ impl RunState {
             why_not: None,
             is_sampler_asked: false,
             references: None,
-            are_references_asked: false,
+            references_asked: Asked::No,
             are_gradients_asked: false,
             record: None,
             is_running: false,
+            end: None,
             steps_per_sec: 0.0,
             looking_at: None,
             replay: None,
@@ -165,6 +178,7 @@ impl RunState {
             leaving: None,
             past: None,
             returning: None,
+            notes: Vec::new(),
             requests,
         }
     }
@@ -174,12 +188,31 @@ impl RunState {
         self.requests.send(command);
     }
 
-    /// In a browser, requests the real images, once.
-    pub(in crate::app) fn ask_for_references(&mut self) {
-        if cfg!(target_arch = "wasm32") && !self.are_references_asked {
-            self.are_references_asked = true;
+    /// In a browser, requests the real images while they are needed. Called once per frame.
+    pub(in crate::app) fn ask_for_references(&mut self, are_needed: bool) {
+        if cfg!(target_arch = "wasm32") && self.are_references_due(are_needed) {
             self.ask(Command::LoadReferences);
         }
+    }
+
+    /// Whether to request the real images now: once, and after a refusal when they are needed anew.
+    fn are_references_due(&mut self, are_needed: bool) -> bool {
+        match (are_needed, self.references_asked) {
+            (true, Asked::No) => {
+                self.references_asked = Asked::Yes;
+                true
+            }
+            (false, Asked::Refused) => {
+                self.references_asked = Asked::No;
+                false
+            }
+            _ => false,
+        }
+    }
+
+    /// What a person should be told since the last call.
+    pub(in crate::app) fn take_notes(&mut self) -> Vec<&'static str> {
+        std::mem::take(&mut self.notes)
     }
 
     /// Tells the worker whether the overlay shows the gradients of the chains. Called once per frame.
@@ -281,15 +314,20 @@ impl RunState {
             .filter(|s| self.only.is_none_or(|only| label(s.chain).is_none_or(|&l| l == only)));
     }
 
-    /// Shows the row that a digit key stands for: of the class with that name, as in MNIST, or else the row with that
-    /// number, where 0 is the tenth. The same key again shows all rows.
+    /// Shows the row that a digit key stands for: of the class with that name, as in MNIST, or, if no class is named by
+    /// a digit, the row with that number, where 0 is the tenth. The same key again shows all rows.
     pub fn toggle_row_of_digit(&mut self, digit: u32) {
         let Some(model) = &self.model else { return };
         let classes = self.classes();
         let name = digit.to_string();
-        let is_digit = |class: &&u32| model.class_names.get(**class as usize) == Some(&name);
+        let is_named = |class: &&u32| model.class_names.get(**class as usize) == Some(&name);
+        let is_digit = |name: &String| name.len() == 1 && name.bytes().all(|b| b.is_ascii_digit());
         let row = if digit == 0 { 9 } else { digit as usize - 1 };
-        if let Some(&class) = classes.iter().find(is_digit).or(classes.get(row)) {
+        let found = match model.class_names.iter().any(is_digit) {
+            true => classes.iter().find(is_named),
+            false => classes.get(row),
+        };
+        if let Some(&class) = found {
             self.toggle_only_class(class);
         }
     }
@@ -343,5 +381,26 @@ impl RunState {
             entries.iter().enumerate().filter(|(index, _)| index % stride == 0 || *index == last);
         let images = kept.filter_map(|(_, (_, lanes))| self.image_in(lanes, chain));
         images.flatten().copied().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn real_images_that_were_refused_are_asked_for_when_they_are_needed_anew() {
+        let (sender, _receiver) = std::sync::mpsc::channel();
+        let mut run = RunState::new(&ViewState::default(), Requests::new(sender));
+        assert!(!run.are_references_due(false));
+        assert!(run.are_references_due(true) && !run.are_references_due(true), "once");
+        run.refused("no connection", None);
+        // Not in every frame: a person goes away and comes back.
+        assert!(!run.are_references_due(true) && !run.are_references_due(false));
+        assert!(run.are_references_due(true) && !run.are_references_due(true));
+        assert!(
+            !run.are_references_due(false) && !run.are_references_due(true),
+            "still on the way"
+        );
     }
 }

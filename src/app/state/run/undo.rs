@@ -1,4 +1,4 @@
-//! Bringing the last run back after a restart, a new seed or another model.
+//! Bringing the last run back after a restart, a new seed, another model or a branch.
 
 use super::{
     playback::branch_to,
@@ -35,13 +35,15 @@ impl RunState {
 
     /// Stays with the open model and its run, after an undo needed another model. The run can still be brought back.
     pub(super) fn give_up_undo(&mut self) {
+        let model = self.model.as_ref().map(|model| model.name.clone());
         let Some(record) = self.returning.take() else { return };
-        let Some(model) = self.model.as_ref().map(|model| model.name.clone()) else { return };
-        if self.settings.model == model {
+        if model.as_ref() == Some(&self.settings.model) {
             return;
         }
         let setup = self.current_setup();
         self.past = Some(PastRun { setup, record });
+        // Without an open model, there is nothing to stay with.
+        let Some(model) = model else { return };
         match self.setup.clone() {
             Some(Setup { settings, lanes, start_image }) => {
                 (self.settings, self.lanes, self.start_image) = (settings, lanes, start_image);
@@ -90,6 +92,13 @@ impl RunState {
         if let Some(setup) = &mut self.setup {
             setup.lanes.clone_from(&self.lanes);
             setup.settings.num_steps = self.settings.num_steps;
+        }
+    }
+
+    /// Keeps the recorded run as it is, before a branch discards its later steps. Both share the images.
+    pub(super) fn keep_whole(&mut self) {
+        if let (Some(setup), Some(record)) = (&self.setup, &self.record) {
+            self.past = Some(PastRun { setup: setup.clone(), record: record.clone() });
         }
     }
 

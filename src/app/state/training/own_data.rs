@@ -316,6 +316,8 @@ impl OwnData {
     pub(in crate::app) fn take(&mut self, inspected: Inspected) {
         if inspected.dir == self.dir() {
             self.is_reading = false;
+            // Without a report, or with one that no recipe fits, there is nothing to train.
+            self.recipe = self.recipe.take().filter(|_| inspected.result.is_ok());
             self.report = Some(inspected.result);
             self.num_reports += 1;
         }
@@ -447,5 +449,18 @@ mod tests {
         assert!(own.report.is_none() && own.is_reading());
         own.take(Inspected { dir: "new".into(), result: Err("empty".into()) });
         assert!(matches!(&own.report, Some(Err(reason)) if reason == "empty"));
+    }
+
+    #[test]
+    fn the_reason_why_no_recipe_comes_takes_its_place() {
+        let (mut own, _commands) = own();
+        own.take_dropped(Dropped::Path("set".into()));
+        let recipe =
+            Recipe { dir: "set".into(), config: Box::default(), about: String::new(), secs: None };
+        own.take_recipe(recipe);
+        assert!(own.recipe.is_some());
+        own.take(Inspected { dir: "set".into(), result: Err("it needs 9 GiB".into()) });
+        assert!(own.recipe.is_none() && !own.is_reading());
+        assert!(matches!(&own.report, Some(Err(reason)) if reason == "it needs 9 GiB"));
     }
 }

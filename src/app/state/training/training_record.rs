@@ -52,7 +52,7 @@ pub(in crate::app) struct TrainingRecord {
     pub points: Thinned<TrainingPoint>,
     /// The accuracy on the test set: step, accuracy.
     pub accuracy: Vec<(u64, f64)>,
-    /// Recoveries and failures, newest last: step, message.
+    /// Recoveries and other problems that did not stop the run, newest last: step, message.
     pub messages: Vec<(u64, String)>,
 }
 
@@ -74,7 +74,7 @@ impl Default for TrainingRecord {
 }
 
 impl TrainingRecord {
-    /// Processes an update. Returns a message that the user must see in any tab.
+    /// Processes an update. Returns the reason of a failure, which the user must see in any tab.
     pub(crate) fn take(&mut self, update: TrainingUpdate) -> Option<String> {
         match update {
             TrainingUpdate::Started { folder, config, step, num_steps, memory, .. } => {
@@ -105,7 +105,6 @@ impl TrainingRecord {
                 };
             }
             TrainingUpdate::Failed(reason) => {
-                self.add_message(format!("Training failed: {reason}"));
                 self.phase = Phase::Failed(reason.clone());
                 return Some(format!("Training failed: {reason}"));
             }
@@ -252,6 +251,8 @@ mod tests {
         run.take(started(4951));
         assert!(run.phase == Phase::Running && !run.points.entries().is_empty());
         assert!(run.take(TrainingUpdate::Failed("no memory".into())).is_some());
+        assert_eq!(run.phase, Phase::Failed("no memory".into()));
+        assert_eq!(run.messages.len(), 1, "the reason is not among the messages too");
     }
 
     #[test]

@@ -252,7 +252,7 @@ impl DrawPanel<'_> {
             return;
         }
         let (title, more) = match &record.phase {
-            Phase::Failed(reason) => ("Training failed.", reason.clone()),
+            Phase::Failed(_) => ("Training failed.", String::new()),
             Phase::Complete(_) => ("The model is ready.", accuracy(record)),
             Phase::Paused(_) => ("Stopped. The model can be used as it is.", accuracy(record)),
             _ => ("The model is learning: its chains become your drawings.", String::new()),
@@ -261,6 +261,7 @@ impl DrawPanel<'_> {
         if !more.is_empty() {
             ui.label(more);
         }
+        curves::failure(ui, record);
         if record.phase == Phase::Running {
             curves::bar(ui, record);
         }
