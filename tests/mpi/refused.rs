@@ -74,7 +74,7 @@ fn what_the_parser_refuses_is_said_once() {
     let said = fails_with(2, &mut on_ranks(dir.path(), 3, "train --nosuch"));
     assert!(said.contains("unexpected argument '--nosuch'"), "{said}");
     let help = super::succeeds(&mut on_ranks(dir.path(), 3, "train --help"));
-    assert_eq!(help.stdout.matches("Usage: jempp train").count(), 1, "{help:?}");
+    assert_eq!(help.stdout.matches("Train a model and write").count(), 1, "{help:?}");
     // What is wrong with one rank alone is said too.
     let program = env!("CARGO_BIN_EXE_jempp");
     let one = format!("-n 1 {program} {RUN} --out run : -n 1 {program} {RUN} --out run --nosuch");
