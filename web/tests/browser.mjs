@@ -134,5 +134,26 @@ export async function killWorker(page, until) {
   return failed;
 }
 
+/** Drops a file that says that it has `mib` MiB, and that fails if it is read. */
+export function dropUnread(page, name, mib) {
+  return page.evaluate(
+    ([name, mib]) => {
+      const file = new File(['x'], name);
+      Object.defineProperty(file, 'size', { value: mib * 2 ** 20 });
+      Object.defineProperty(file, 'arrayBuffer', { value: () => { throw new Error('it was read'); } });
+      const dataTransfer = new DataTransfer();
+      dataTransfer.items.add(file);
+      // The browser gives a copy, so the size is set on the way.
+      const original = DataTransferItem.prototype.getAsFile;
+      DataTransferItem.prototype.getAsFile = function sized() { return original.call(this) && file; };
+      DataTransferItem.prototype.webkitGetAsEntry = () => null;
+      for (const type of ['dragover', 'drop']) {
+        document.getElementById('canvas').dispatchEvent(new DragEvent(type, { dataTransfer, bubbles: true, cancelable: true }));
+      }
+    },
+    [name, mib],
+  );
+}
+
 export const mean = (values) => values.reduce((sum, value) => sum + value, 0) / values.length;
 export { sleep };

@@ -4,7 +4,7 @@ import { cpSync, mkdtempSync, readFileSync, readdirSync, renameSync, rmSync, wri
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { DIST, drop, killWorker, open, sleep } from './browser.mjs';
+import { DIST, drop, dropUnread, killWorker, open, sleep } from './browser.mjs';
 
 const KIND = { kind: 'no webgpu' };
 const DIGITS = '../../assets/mnist/mnist.safetensors';
@@ -91,18 +91,7 @@ test('undo finds an earlier file, and another worker gets the open one', async (
 test('a file of PyTorch is refused without being read', async (t) => {
   const { page, until } = await open(t, '?per_class=1', KIND);
   await until('a model', isThere('fashion'));
-  await page.evaluate(() => {
-    const file = new File(['x'], 'large.pt');
-    Object.defineProperty(file, 'size', { value: 300 * 2 ** 20 });
-    Object.defineProperty(file, 'arrayBuffer', { value: () => { throw new Error('it was read'); } });
-    const dataTransfer = new DataTransfer();
-    dataTransfer.items.add(file);
-    // The browser gives a copy, so the size is set on the way.
-    const original = DataTransferItem.prototype.getAsFile;
-    DataTransferItem.prototype.getAsFile = function sized() { return original.call(this) && file; };
-    DataTransferItem.prototype.webkitGetAsEntry = () => null;
-    for (const type of ['dragover', 'drop']) document.getElementById('canvas').dispatchEvent(new DragEvent(type, { dataTransfer, bubbles: true, cancelable: true }));
-  });
+  await dropUnread(page, 'large.pt', 300);
   const told = await until('a message', (s) => s.notices.length > 0, 30);
   assert.match(told.notices.join(), /large\.pt.*PyTorch/);
 });
