@@ -138,7 +138,7 @@ def test_a_run_folder_and_its_file_are_loaded(program, tmp_path):
 def test_what_is_no_model_is_refused(tmp_path, monkeypatch):
     with pytest.raises(jempp.ModelError, match="did you mean `fashion`.*two-moons"):
         jempp.load("fashoin", "cpu")
-    with pytest.raises(jempp.ModelError, match="no file or folder runs/first;.*fashion, mnist"):
+    with pytest.raises(jempp.ModelError, match="no file or folder runs/first;.*fashion, fashion-sampler, mnist"):
         jempp.load("runs/first", "cpu")
     for address in "hf:ada/letters", "https://host.example/letters.safetensors":
         with pytest.raises(jempp.ModelError, match=f"`jempp fetch-model {address}` downloads"):

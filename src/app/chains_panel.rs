@@ -65,7 +65,7 @@ pub(super) fn verdict(ui: &mut Ui, run: &mut RunState, state: &mut ChainsView) -
 /// Draws the lanes in as large a space as there is.
 pub(super) fn ui(ui: &mut Ui, run: &mut RunState, state: &mut ChainsView) {
     let Some(model) = run.model.clone() else {
-        return without_model(ui, run);
+        return without_chains(ui, run, "Loading the model…");
     };
     toolbar(ui, run, &model, state);
     lanes(ui, run, &model, state, captions);
@@ -81,7 +81,7 @@ pub(super) fn small(
     has_questions: bool,
 ) -> Option<Question> {
     let Some(model) = run.model.clone() else {
-        without_model(ui, run);
+        without_chains(ui, run, "Loading the model…");
         return None;
     };
     if has_toolbar && ui.available_height() > LOW {
@@ -99,7 +99,7 @@ pub(super) fn small(
 /// Draws the lanes and their warnings only.
 pub(super) fn bare(ui: &mut Ui, run: &mut RunState, state: &mut ChainsView) {
     let Some(model) = run.model.clone() else {
-        return without_model(ui, run);
+        return without_chains(ui, run, "Loading the model…");
     };
     lanes(ui, run, &model, state, warnings);
 }
@@ -112,7 +112,7 @@ fn lanes(
     captions: fn(&mut Ui, &RunState, &ModelInfo, &ChainsView),
 ) {
     if !is_there(run, model) {
-        return loading(ui, "Preparing the starts of the chains…");
+        return without_chains(ui, run, "Preparing the starts of the chains…");
     }
     let action = if model.is_planar() {
         captions(ui, run, model, state);
@@ -132,9 +132,9 @@ fn lanes(
     }
 }
 
-/// What is there without a model: that it is being loaded, or why it cannot be.
-fn without_model(ui: &mut Ui, run: &mut RunState) {
-    let Some(reason) = &run.why_not else { return loading(ui, "Loading the model…") };
+/// What is there without chains: what is awaited, or why there are none.
+fn without_chains(ui: &mut Ui, run: &mut RunState, awaited: &str) {
+    let Some(reason) = &run.why_not else { return loading(ui, awaited) };
     let button = ui.vertical_centered(|ui| {
         ui.add_space(ui.available_height() * 0.3);
         ui.add(Label::new(reason.as_str()).wrap());

@@ -56,7 +56,7 @@ section! {
         /// Classes shown, the rows of the grid; an empty list means all.
         classes: Vec<u32> = Vec::new();
         /// Number M of steps after which play stops. Each step needs one full gradient, a step of mala two.
-        num_steps: usize = 100, in 1 ..= 1000000, slider 1 ..= 2000;
+        num_steps: usize = 100, in 1 ..= 100000, slider 1 ..= 2000;
         /// Whether the chains run at once; in the lab, also whether training starts at once.
         play: bool = false;
         /// Largest number of steps per second; 0 means no limit.
@@ -208,5 +208,17 @@ pub(super) fn rule_prefix(rule: usize) -> String {
     match rule {
         0 => "lab.".into(),
         rule => format!("lab{}.", rule + 1),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_of_any_length_of_the_window_is_one_of_the_sampler() {
+        let range = |field: &crate::config::Field| field.range;
+        let of_window = range(ViewConfig::field("num_steps"));
+        assert_eq!(of_window, range(SamplerConfig::field("num_steps")));
     }
 }

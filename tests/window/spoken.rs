@@ -195,6 +195,20 @@ fn the_reason_why_no_model_opens_stays_with_a_way_to_try_again() {
 }
 
 #[test]
+fn the_reason_why_no_chains_start_stays_with_a_way_to_try_again() {
+    let mut window = window("");
+    let run = &mut window.harness.state_mut().viewer_mut().run;
+    run.record = None;
+    window.worker.say(Event::Refused("there is no room for these chains".into()));
+    window.pass(2, 0);
+    assert!(window.has("there is no room for these chains") && !window.viewer().run.is_running);
+    assert!(window.viewer().session.notices.is_empty());
+    window.click("Try again");
+    window.pass(3, 0);
+    assert!(window.viewer().run.record.is_some() && window.viewer().run.why_not.is_none());
+}
+
+#[test]
 fn a_view_of_the_past_comes_back_with_its_lesson() {
     let mut window = window("");
     let plain = window.viewer().view();

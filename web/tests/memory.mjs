@@ -25,7 +25,7 @@ for (const [name, before] of [
   ['a computer', () => Object.defineProperty(Navigator.prototype, 'deviceMemory', { value: 8 })],
   ['a phone', () => Object.defineProperty(Navigator.prototype, 'deviceMemory', { value: 4 })],
 ]) {
-  const { page, until, close } = await open(test, '?num_steps=1000000&play=true', { kind: 'no webgpu', before });
+  const { page, until, close } = await open(test, '?num_steps=100000&play=true', { kind: 'no webgpu', before });
   await until('chains that run', (s) => s.last_step > 1);
   for (let minute = 0; minute <= minutes; minute += 1) {
     const { last_step: step } = await page.evaluate(() => globalThis.jempp.state());

@@ -206,6 +206,11 @@ impl RunState {
                 self.lanes = vec![model.lane()];
                 self.restart();
             }
+            // The model's own rule is refused too: something else about the run is wrong.
+            (Some(_), _) if self.record.is_none() => {
+                self.is_running = false;
+                self.why_not = Some(words::shown(reason, MAX_REASON));
+            }
             _ => {}
         }
         false

@@ -248,6 +248,7 @@ impl RunState {
             self.keep_past();
         }
         self.only = self.only.filter(|only| request.labels.contains(only));
+        self.why_not = None;
         let mut record = Record::new(request);
         record.weights_change = weights_change;
         self.record = Some(record);
