@@ -6,7 +6,7 @@ import * as store from './store.js';
 /** Limits, checked before anything is read. They are in docs/data.md. */
 const MAX_FILES = 50_000;
 const MAX_BYTES = 512 * 2 ** 20;
-/** Files of more bytes than this are not kept for a reload. */
+/** Files of more bytes than this are not kept for a reload, and not read by the browser in place of the program. */
 const MAX_KEPT = 64 * 2 ** 20;
 
 /** The files by the names under which the page keeps them. */
@@ -45,6 +45,30 @@ async function walk(entry, prefix, list) {
   }
 }
 
+/** Pictures that the program cannot read, and the browser perhaps can. */
+const FOREIGN_PICTURE = /\.(avif|heic|heif|ico|jxl|tiff?)$/i;
+/** The longest side, in pixels, of the pictures that the browser makes of them: models see far fewer. */
+const MAX_SIDE = 512;
+
+/** A file and its name as the program can read them: what only the browser can read becomes a PNG, turned as its camera says. */
+async function readable(name, file) {
+  if (!FOREIGN_PICTURE.test(name) || file.size > MAX_KEPT) return [name, file];
+  try {
+    const picture = await createImageBitmap(file);
+    const scale = Math.min(1, MAX_SIDE / Math.max(picture.width, picture.height));
+    const [width, height] = [picture.width, picture.height].map((side) => Math.max(1, Math.round(scale * side)));
+    const canvas = new OffscreenCanvas(width, height);
+    const pen = canvas.getContext('2d');
+    pen.imageSmoothingQuality = 'high';
+    pen.drawImage(picture, 0, 0, width, height);
+    picture.close();
+    return [`${name}.png`, new File([await canvas.convertToBlob()], `${file.name}.png`)];
+  } catch {
+    // The program says that it cannot read such a file.
+    return [name, file];
+  }
+}
+
 /** Takes files into the page: returns their names, and the names under which it has them. */
 function receive(files) {
   const named = files.map(([name, file]) => {
@@ -71,7 +95,10 @@ export async function again() {
 async function collect(fill) {
   const list = new List();
   try {
-    await fill(list);
+    const given = new List();
+    await fill(given);
+    // One after the other, since a picture takes much memory until it is small.
+    for (const file of given.files) list.add(...(await readable(...file)));
   } catch (error) {
     take([], `These files cannot be used. ${error.message || error.name}.`);
     return;

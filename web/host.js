@@ -1,7 +1,7 @@
 // What surrounds the canvas: the focus, the history, a text for screen readers, what would be lost, and what the browser keeps.
 
 import { again } from './files.js';
-import { keep, kept } from './store.js';
+import { change, keep, kept } from './store.js';
 
 const byId = (id) => document.getElementById(id);
 const query = new URLSearchParams(location.search);
@@ -25,6 +25,25 @@ export function wait() {
     if (globalThis.jempp?.unsaved?.()) event.preventDefault();
   });
   if (isFrame) restOutOfSight();
+  followRatio(canvas);
+}
+
+/**
+ * At another pixel ratio, as after a zoom or on another screen, gives the canvas its pixels and asks for a drawing. The program
+ * only scales the pixels that it had, which is wrong if the size changes too, and does not draw.
+ */
+function followRatio(canvas) {
+  matchMedia(`(resolution: ${devicePixelRatio}dppx)`).addEventListener('change', () => {
+    setTimeout(() => {
+      for (const [side, length] of [['width', canvas.clientWidth], ['height', canvas.clientHeight]]) {
+        const pixels = Math.round(length * devicePixelRatio);
+        // The browser's own measure may be a pixel more or less.
+        if (Math.abs(canvas[side] - pixels) > 1) canvas[side] = pixels;
+      }
+      dispatchEvent(new Event('pageshow'));
+    }, 100);
+    followRatio(canvas);
+  }, { once: true });
 }
 
 /**
@@ -72,6 +91,15 @@ async function keptModel(name) {
     if (model?.name === name) return model;
   }
   return undefined;
+}
+
+/** The finished lessons in what a window remembered; none if that cannot be read. */
+function lessonsIn(text) {
+  try {
+    return JSON.parse(text).lessons ?? [];
+  } catch {
+    return [];
+  }
 }
 
 /** The name of the model in the link, if it is a kept one. */
@@ -125,9 +153,12 @@ export const host = {
   keepDrawings(text) {
     keep('drawings', text);
   },
-  /** Keeps what the window remembers, such as finished lessons. */
+  /** Keeps what the window remembers. Another tab may have finished other lessons meanwhile. */
   keepMemory(text) {
-    keep('memory', text);
+    change('memory', (before) => {
+      const lessons = new Set([...lessonsIn(before), ...lessonsIn(text)]);
+      return JSON.stringify({ ...JSON.parse(text), lessons: [...lessons].sort((a, b) => a - b) });
+    });
   },
   /** Tells the page around the frame what has changed. It holds nothing that a person did not show there. */
   report(state) {

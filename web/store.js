@@ -27,5 +27,13 @@ async function ask(mode, what) {
 /** Keeps a value. A private window, or one without space, keeps nothing, and nothing else depends on it. */
 export const keep = (key, value) => ask('readwrite', (store) => store.put(value, key)).catch(() => {});
 
+/** Keeps what `make` makes of the kept value. No other tab can keep anything in between. */
+export const change = (key, make) =>
+  ask('readwrite', (store) => {
+    const before = store.get(key);
+    before.onsuccess = () => store.put(make(before.result), key);
+    return before;
+  }).catch(() => {});
+
 /** A kept value, or nothing. */
 export const kept = (key) => ask('readonly', (store) => store.get(key)).catch(() => undefined);

@@ -32,8 +32,8 @@ from pathlib import Path
 # ---- Equal work ----------------------------------------------------------------------------------------------------
 # One pass is one gradient on one batch, by the images or by the weights. Every method may use NUM_PASSES. Methods that use
 # more passes for an update make fewer updates. The length is rounded to whole epochs, so it is within 5 % of NUM_PASSES.
-NUM_PASSES = 24_000
-NUM_TRAIN, NUM_HELD_OUT, BATCH = 10_000, 10_000, 50
+NUM_PASSES = 12_000
+NUM_TRAIN, NUM_HELD_OUT, BATCH = 5_000, 10_000, 50
 UPDATES_PER_EPOCH = NUM_TRAIN // BATCH
 
 # ---- What all methods share ----------------------------------------------------------------------------------------
@@ -156,7 +156,7 @@ MEASURE = {
     "eval.num_ood": 1000, "eval.num_attacked": 500, "eval.linf_radii": "[8]", "eval.l2_radii": "[0.5]",
     "eval.attack": "all", "eval.attack_steps": 20, "eval.attack_restarts": 2, "eval.refine_steps": 0, "eval.num_samples": 500,
 }
-LONG_CHAIN, NUM_LONG_CHAINS = 2000, 200
+LONG_CHAIN, NUM_LONG_CHAINS = 2000, 100
 # Where the records of each stage are together.
 RECORDS = {"run": "methods.json", "pilot": "pilots.json"}
 PILOT_LENGTH = 0.5

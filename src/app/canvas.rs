@@ -200,9 +200,10 @@ impl Canvas {
     fn answer(&self, ui: &mut Ui, run: &RunState, model: &ModelInfo) {
         let (Some(classified), Some(_)) = (&run.classified, &self.asked) else { return };
         let Some(class) = argmax(&classified.probabilities) else { return };
-        ui.label(format!("Energy {}", number(classified.energy))).on_hover_text(
-            "Lower means more likely to the model. Compare it with the test images in the energy plot.",
-        );
+        let rank =
+            run.rank_of(classified.energy).map_or_else(String::new, |rank| format!(": {rank}."));
+        ui.label(format!("Energy {}{rank}", number(classified.energy)))
+            .on_hover_text("Lower means more likely to the model.");
         bars(ui, model, &classified.probabilities, 5, Some(class as u32));
     }
 }

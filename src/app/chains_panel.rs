@@ -13,7 +13,7 @@ use super::{
     scatter::{self, Scatter},
     state::{Overlay, RunState, Selection},
     theme,
-    verdict::{Question, Verdict, questions},
+    verdict::{self, Question, questions},
     words::rounded,
 };
 use crate::{
@@ -32,14 +32,6 @@ pub(super) struct ChainsView {
     scatter: Scatter,
     /// The number of chains per class while the user drags the control.
     per_class: Option<usize>,
-    verdict: Verdict,
-}
-
-impl ChainsView {
-    /// The verdict on each lane at the shown step.
-    pub(super) fn verdict(&mut self, run: &RunState) -> Vec<String> {
-        self.verdict.lines(run)
-    }
 }
 
 /// The height of the controls above the grid and of the gaps around it.
@@ -57,18 +49,13 @@ pub(super) fn cell_size(run: &RunState, room: Vec2) -> f32 {
     ((room.x - grid::NAMES - 28.0) / columns).min((room.y - ABOVE) / rows)
 }
 
-/// Draws the verdict on the chains. Returns what a person asks.
-pub(super) fn verdict(ui: &mut Ui, run: &mut RunState, state: &mut ChainsView) -> Option<Question> {
-    state.verdict.ui(ui, run)
-}
-
 /// Draws the lanes in as large a space as there is.
 pub(super) fn ui(ui: &mut Ui, run: &mut RunState, state: &mut ChainsView) {
     let Some(model) = run.model.clone() else {
         return without_chains(ui, run, "Loading the model…");
     };
     toolbar(ui, run, &model, state);
-    lanes(ui, run, &model, state, captions);
+    lanes(ui, run, &model, state, captions, grid::MIN_PITCH);
 }
 
 /// Draws the lanes in a small window. The controls above them are left out if the space is needed. Returns what a person
@@ -88,20 +75,20 @@ pub(super) fn small(
         ui.horizontal(|ui| small_toolbar(ui, run));
     }
     if ui.available_height() > LOW - 60.0 {
-        state.verdict.ui(ui, run);
+        verdict::ui(ui, run);
     }
     let asked = if has_questions { questions(ui, run) } else { None };
     let captions = if ui.available_height() > LOW { short_captions } else { warnings };
-    lanes(ui, run, &model, state, captions);
+    lanes(ui, run, &model, state, captions, grid::SMALL_MIN_PITCH);
     asked
 }
 
-/// Draws the lanes and their warnings only.
+/// Draws the lanes and their warnings only, for a picture or a frame of another page.
 pub(super) fn bare(ui: &mut Ui, run: &mut RunState, state: &mut ChainsView) {
     let Some(model) = run.model.clone() else {
         return without_chains(ui, run, "Loading the model…");
     };
-    lanes(ui, run, &model, state, warnings);
+    lanes(ui, run, &model, state, warnings, grid::BARE_MIN_PITCH);
 }
 
 fn lanes(
@@ -110,6 +97,7 @@ fn lanes(
     model: &ModelInfo,
     state: &mut ChainsView,
     captions: fn(&mut Ui, &RunState, &ModelInfo, &ChainsView),
+    min_pitch: f32,
 ) {
     if !is_there(run, model) {
         return without_chains(ui, run, "Preparing the starts of the chains…");
@@ -120,7 +108,7 @@ fn lanes(
     } else {
         update_atlases(ui, run, model, state);
         captions(ui, run, model, state);
-        grid::ui(ui, run, model, &state.atlases)
+        grid::ui(ui, run, model, &state.atlases, min_pitch)
     };
     match action {
         Some(Action::Select(selection)) if run.selected == Some(selection) => {

@@ -2,14 +2,14 @@
 //! of a thumb, and the panels are sheets that open one at a time.
 
 use egui::{
-    Align, Button, CentralPanel, Label, Layout, Panel, RichText, ScrollArea, TextWrapMode, Ui,
-    Vec2, vec2,
+    Align, Button, CentralPanel, Frame, Label, Layout, Margin, Panel, RichText, ScrollArea,
+    TextWrapMode, Ui, Vec2, vec2,
 };
 
 use super::{
     chains_panel, controls,
     fit::fit,
-    grid::NAMES,
+    grid::{BESIDE_SCROLLED, NAMES, SMALL_MIN_PITCH},
     lab, lessons, menu,
     panels::Panels,
     plots, selected,
@@ -26,6 +26,11 @@ const SIGN: f32 = 46.0;
 /// The transport takes two rows from the first of these widths on, and one row from the second.
 const TWO_ROWS: f32 = 530.0;
 const ONE_ROW: f32 = 700.0;
+/// A window lower than this has no height to spare: from the next width on, its transport takes two rows, and the timeline
+/// leaves this width to the buttons of the sheets beside it.
+const LOW: f32 = 400.0;
+const TWO_LOW_ROWS: f32 = 360.0;
+const BESIDE_TIMELINE: f32 = 210.0;
 /// The height of the controls above the grid, in a tall window and in a wide one.
 const ABOVE_GRID: [f32; 2] = [88.0, 48.0];
 /// The height of the row with the questions of the verdict, for which only a tall window has room.
@@ -141,12 +146,11 @@ impl Window<'_> {
             ui.menu_button("☰", |ui| {
                 ui.style_mut().wrap_mode = Some(TextWrapMode::Extend);
                 ui.spacing_mut().button_padding.x = 12.0;
-                let Viewer { run, session, .. } = &mut *self.viewer;
-                let undo = run.can_undo().then(|| ui.button("Undo").on_hover_text(transport::UNDO));
-                if undo.is_some_and(|undo| undo.clicked()) {
-                    run.undo();
+                if self.viewer.can_undo() && ui.button("Undo").clicked() {
+                    self.viewer.undo();
                     ui.close();
                 }
+                let Viewer { run, session, .. } = &mut *self.viewer;
                 menu::open_button(ui, run, session, &mut self.panels.files);
                 ui.separator();
                 menu::save(ui, self.viewer, &mut self.panels.files);
@@ -173,7 +177,8 @@ impl Window<'_> {
         self.compact.follow(self.viewer.run.selected);
         let room = ui.available_size();
         let side = usize::from(!is_tall);
-        let margins = vec2(16.0, transport_height(room.x) + ABOVE_GRID[side]);
+        let is_low = is_low(ui.ctx());
+        let margins = vec2(16.0, transport_height(room.x, is_low) + ABOVE_GRID[side]);
         let [below, beside] = spare(&self.viewer.run, room - margins);
         // A sheet that a person opened takes this space too.
         let has_questions = is_tall
@@ -202,7 +207,10 @@ impl Window<'_> {
             panel.resizable(false).show(ui, |ui| self.sheet(ui, sheet));
         }
         self.comparison(ui);
-        let asked = CentralPanel::default().show(ui, |ui| match self.viewer.session.tab {
+        let frame = Frame::central_panel(ui.style());
+        let frame = if is_low { frame.inner_margin(Margin::same(4)) } else { frame };
+        let centre = CentralPanel::default().frame(frame);
+        let asked = centre.show(ui, |ui| match self.viewer.session.tab {
             Tab::Plots => {
                 plots::ui(ui, &mut self.viewer.run, &mut self.panels.plots);
                 None
@@ -244,12 +252,14 @@ impl Window<'_> {
                 Sheet::Chain => selected::title(&self.viewer.run).unwrap_or("Chain".into()),
                 Sheet::Energies => "Energies".into(),
             };
-            ui.strong(title);
             ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
                 let close = ui.add(Button::new("✖").min_size(Vec2::splat(TOUCH)));
                 if close.accessible_name("Close this panel").clicked() {
                     self.close(sheet);
                 }
+                ui.with_layout(Layout::left_to_right(Align::Center), |ui| {
+                    ui.add(Label::new(RichText::new(title).strong()).truncate());
+                });
             });
         });
         match sheet {
@@ -306,6 +316,12 @@ impl Window<'_> {
                 buttons(ui, &mut self.viewer.run, 300.0);
                 self.toggles(ui, sheet);
             });
+        } else if width >= TWO_LOW_ROWS && is_low(ui.ctx()) {
+            ui.horizontal(|ui| {
+                timeline(ui, &mut self.viewer.run, width - BESIDE_TIMELINE);
+                self.toggles(ui, sheet);
+            });
+            ui.horizontal(|ui| buttons(ui, &mut self.viewer.run, width));
         } else {
             ui.horizontal(|ui| timeline(ui, &mut self.viewer.run, width));
             ui.horizontal(|ui| buttons(ui, &mut self.viewer.run, width));
@@ -336,23 +352,33 @@ impl Window<'_> {
 
 /// The height of the bars below the chains of a small window, which notices must not cover.
 pub(super) fn height_below(ctx: &egui::Context) -> Option<f32> {
-    is_small(ctx).then(|| transport_height(ctx.content_rect().width()) + 32.0)
+    is_small(ctx).then(|| transport_height(ctx.content_rect().width(), is_low(ctx)) + 32.0)
 }
 
-fn transport_height(width: f32) -> f32 {
+fn is_low(ctx: &egui::Context) -> bool {
+    ctx.content_rect().height() < LOW
+}
+
+fn transport_height(width: f32, is_low: bool) -> f32 {
     let rows = match width - 16.0 {
         width if width >= ONE_ROW => 1.0,
-        width if width >= TWO_ROWS => 2.0,
+        width if width >= TWO_ROWS || is_low && width >= TWO_LOW_ROWS => 2.0,
         _ => 3.0,
     };
     rows * (TOUCH + 3.0) + 8.0
 }
 
-/// The height left over when the chains fill the width, and the width left over when they fill the height.
+/// The height left over when the chains fill the width, and the width left over when they fill the height, or scroll because
+/// they would be too small.
 fn spare(run: &RunState, room: Vec2) -> [f32; 2] {
     let cells = Vec2::from(run.grid_size().map(|count| count as f32));
     let width = room.x - NAMES;
-    [room.y - width / cells.x * cells.y, width - room.y / cells.y * cells.x]
+    let below = room.y - (width / cells.x).max(SMALL_MIN_PITCH) * cells.y;
+    let beside = match room.y / cells.y {
+        cell if cell < SMALL_MIN_PITCH => width - SMALL_MIN_PITCH * cells.x - BESIDE_SCROLLED,
+        cell => width - cell * cells.x,
+    };
+    [below, beside]
 }
 
 /// Draws the buttons for a step of the past.

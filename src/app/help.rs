@@ -1,4 +1,4 @@
-//! The help overlay, which lists the keys and explains the terms.
+//! The help overlay, which explains the terms and lists the keys.
 
 /// The state of the help overlay.
 #[derive(Default)]
@@ -61,8 +61,9 @@ const WORDS: &[(&str, &str)] = &[
     ),
     (
         "R-hat, ESS",
-        "R-hat compares chains with each other: above 1.01 they still disagree. It cannot see what no chain has found. The \
-         effective sample size (ESS) is the number of independent samples that the chains are worth.",
+        "R-hat compares chains with each other: above 1.01 they still disagree. It cannot see what no chain has found. Near 1 \
+         it does not show that the distribution is right: too large a step gives the wrong one, and all chains agree \
+         about it. The effective sample size (ESS) is the number of independent samples that the chains are worth.",
     ),
     (
         "proximal step",
@@ -108,6 +109,14 @@ impl Help {
                     is_closed = true;
                 }
                 ui.add_space(6.0);
+                ui.heading("Words");
+                for (word, meaning) in WORDS {
+                    ui.horizontal_wrapped(|ui| {
+                        ui.strong(format!("{word}:"));
+                        ui.label(*meaning);
+                    });
+                }
+                ui.add_space(6.0);
                 // A phone has no keyboard.
                 if width > NARROW {
                     ui.heading("Keys");
@@ -117,14 +126,6 @@ impl Help {
                             ui.label(*what);
                             ui.end_row();
                         }
-                    });
-                    ui.add_space(6.0);
-                }
-                ui.heading("Words");
-                for (word, meaning) in WORDS {
-                    ui.horizontal_wrapped(|ui| {
-                        ui.strong(format!("{word}:"));
-                        ui.label(*meaning);
                     });
                 }
                 ui.add_space(6.0);

@@ -97,20 +97,14 @@ pub(super) fn keys(ctx: &Context, viewer: &mut Viewer, help: &mut Help) {
     }
 }
 
-/// Brings back the last run, or the last seed of the lab, or says why not.
+/// Brings back the last run of the visible chains, or says why not.
 fn undo(viewer: &mut Viewer) {
-    if viewer.shows_plane() {
-        if !viewer.lab.undo_seed() {
-            viewer.session.notify(
-                "The lab keeps no earlier runs, and there is no earlier seed to bring back.",
-            );
-        }
-    } else if viewer.session.tab == Tab::Train {
+    if viewer.session.tab == Tab::Train {
         viewer.session.notify(
-            "Ctrl+Z brings back runs of chains, in Chains and Plots. For drawings and data, use the \
+            "Ctrl+Z brings back runs of chains, in Chains, Plots and Lab. For drawings and data, use the \
              button Undo beside them.",
         );
-    } else if !viewer.run.undo() {
+    } else if !viewer.undo() {
         viewer.session.notify(transport::NOTHING_TO_UNDO);
     }
 }

@@ -81,10 +81,13 @@ pub(super) fn strip(
     if lesson.number == 0 {
         return None;
     }
-    // In a high frame, it is open at first.
-    let room = ui.available_height();
-    let is_open = is_open.get_or_insert(room >= HIGH);
-    let height = ui.spacing().interact_size.y;
+    let (room, height) = (ui.available_height(), ui.spacing().interact_size.y);
+    // In a high frame, it is open at first. One that is still folded does not say how high it will be.
+    let mut folded = false;
+    let is_open = match room < 2.0 * height {
+        true => &mut folded,
+        false => is_open.get_or_insert(room >= HIGH),
+    };
     let whole = if *is_open { STRIP * room } else { height + 4.0 };
     let frame = egui::Frame::side_top_panel(ui.style()).inner_margin(egui::Margin::symmetric(6, 2));
     let panel = Panel::top("lesson strip").resizable(false).exact_size(whole.max(height + 4.0));

@@ -5,6 +5,7 @@ use egui::{Color32, Image, Rect, RichText, Role, Sense, TextureId, Ui, WidgetInf
 use super::{
     fit::fit,
     pixels::{SMALL, number, percent},
+    state::RunState,
     theme,
 };
 use crate::worker::{LaneNumbers, ModelInfo};
@@ -16,6 +17,8 @@ const NUM_BARS: usize = 5;
 
 /// The details of one chain at one step.
 pub(super) struct ChainDetails<'a> {
+    /// The run of the chain.
+    pub(super) run: &'a RunState,
     /// The open model.
     pub(super) model: &'a ModelInfo,
     /// The measured numbers of the chain's lane.
@@ -52,11 +55,12 @@ impl ChainDetails<'_> {
                 self.verdict(ui);
                 let Some(numbers) = self.numbers else { return };
                 let value = |values: &[f32]| values.get(self.chain).copied().unwrap_or(f32::NAN);
-                ui.label(format!(
-                    "energy {}\ngradient norm {}",
-                    number(value(&numbers.energy)),
-                    number(value(&numbers.gradient_norm)),
-                ));
+                let energy = value(&numbers.energy);
+                ui.label(format!("energy {}", number(energy)));
+                if let Some(rank) = self.run.rank_of(energy) {
+                    ui.label(RichText::new(rank).size(SMALL));
+                }
+                ui.label(format!("gradient norm {}", number(value(&numbers.gradient_norm))));
                 if self.is_clipped {
                     ui.label(format!("gradient clipped {}", percent(value(&numbers.clamp_rate))));
                 }
@@ -149,6 +153,28 @@ pub(super) fn bars(
              right. T was fitted on held-out training images. Energies and chains do not use it.",
         );
     }
+}
+
+/// Shortens the name of a lane to `width`: first the sampler, so that what differs between lanes stays.
+pub(super) fn elided_lane(
+    ui: &Ui,
+    name: &str,
+    font: egui::FontId,
+    width: f32,
+    color: Color32,
+) -> std::sync::Arc<egui::Galley> {
+    const LEAST: usize = 6;
+    let is_wide = |text: &str| {
+        let text = ui.painter().layout_no_wrap(text.to_string(), font.clone(), color);
+        text.size().x > width
+    };
+    let (kind, rest) = name.split_at(name.find(", ").unwrap_or(name.len()));
+    let (mut kind, mut text) = (kind.to_string(), name.to_string());
+    while !rest.is_empty() && kind.chars().count() > LEAST && is_wide(&text) {
+        kind.pop();
+        text = format!("{kind}…{rest}");
+    }
+    elided(ui, &text, font, width, color)
 }
 
 /// Shortens text to one line, with an ellipsis if it is wider than `width`.

@@ -87,7 +87,9 @@ pub(super) fn model(ui: &mut Ui, run: &RunState, session: &Session) {
     };
     let mut wanted = None;
     let response = ComboBox::new("model", "").selected_text(short(&current)).show_ui(ui, |ui| {
-        for name in session.bundled.iter().filter(|name| **name != current).chain([&current]) {
+        // A model that is not bundled stands after those that are.
+        let other = (!session.bundled.contains(&current)).then_some(&current);
+        for name in session.bundled.iter().chain(other) {
             if ui.selectable_label(*name == current, short(name)).clicked() && *name != current {
                 wanted = Some(name.clone());
             }

@@ -1,17 +1,33 @@
 //! The curve of R-hat along a run, with the line below which chains agree.
 
-use egui::{Align2, RichText, Ui};
-use egui_plot::{HLine, LineStyle, PlotPoint, Text};
+use egui::Ui;
+use egui_plot::{GridMark, HLine, LineStyle};
 
-use super::{
-    chart::{NOTE_SIZE, chart, lane_color, line, line_style, line_width, pointer_x, readout},
-    fit::fit,
-};
+use super::chart::{chart, lane_color, line, line_style, line_width, pointer_x, readout};
 
 /// Chains agree below this value.
 const AGREE: f64 = 1.01;
-/// The largest value on the axis. Larger ones lie at the edge.
-const MAX_R_HAT: f64 = 5.0;
+/// The smallest value on the axis. Smaller ones lie at the edge.
+const LEAST: f64 = 1.001;
+/// The largest value that the axis has room for at least.
+const LEAST_TOP: f64 = 1.1;
+/// The numbers at the axis.
+const MARKS: [f64; 7] = [1.001, 1.01, 1.1, 2.0, 5.0, 20.0, 100.0];
+/// The smallest distance between two of them, in powers of ten.
+const MARK_STEP: f64 = 0.6;
+
+/// Where a value lies on the axis, which shows the powers of ten of R-hat − 1. A value that is not a number stays one.
+fn height_of(r_hat: f64) -> f64 {
+    // `max` would turn a gap into a value.
+    let above_one = if r_hat < LEAST { LEAST - 1.0 } else { r_hat - 1.0 };
+    above_one.log10()
+}
+
+/// The number at a mark of the axis.
+fn mark_text(mark: f64) -> String {
+    let found = MARKS.into_iter().find(|&value| (height_of(value) - mark).abs() < 1e-6);
+    found.map_or(String::new(), |value| value.to_string())
+}
 
 /// A curve of R-hat for every lane: points (step, R-hat), where a value that is not a number leaves a gap.
 pub(super) struct RHatCurves {
@@ -34,14 +50,21 @@ impl RHatCurves {
     /// Draws the curves and the line at 1.01.
     pub(super) fn show(self, ui: &mut Ui) {
         let values = self.lanes.iter().flatten().map(|point| point.1);
-        let highest = values.filter(|value| value.is_finite()).fold(AGREE, f64::max);
-        let top = fit(highest, 1.05, MAX_R_HAT);
+        let highest = values.filter(|value| value.is_finite()).fold(LEAST_TOP, f64::max);
+        let (low, top) = (height_of(LEAST), height_of(highest));
         let end = self.last_step.max(1.0);
         // Too low for three rows of text.
         let [x_label, y_label] = if self.height < 150.0 { ["", ""] } else { ["steps", "R-hat"] };
         let limit = ui.visuals().strong_text_color();
         let lanes = self.lanes.clone();
         chart(self.id, self.height, x_label, y_label)
+            .y_grid_spacer(|input| {
+                let (low, high) = input.bounds;
+                let marks = MARKS.into_iter().map(height_of);
+                let in_sight = marks.filter(|mark| (low..=high).contains(mark));
+                in_sight.map(|value| GridMark { value, step_size: MARK_STEP }).collect()
+            })
+            .y_axis_formatter(|mark, _| mark_text(mark.value))
             .label_formatter(move |position| {
                 let step = |at: f64| format!("step {at:.0}");
                 let values = readout(&lanes, pointer_x(position), step, 3)?;
@@ -49,22 +72,16 @@ impl RHatCurves {
             })
             .show(ui, |plot| {
                 plot.set_plot_bounds_x(0.0..=end * 1.01);
-                plot.set_plot_bounds_y(1.0 - 0.1 * (top - 1.0)..=top + 0.05 * (top - 1.0));
+                let room = 0.05 * (top - low);
+                plot.set_plot_bounds_y(low - room..=top + room);
                 let style = LineStyle::Dashed { length: 5.0 };
-                plot.hline(HLine::new("", AGREE).color(limit).style(style).allow_hover(false));
-                if highest > MAX_R_HAT {
-                    let place = PlotPoint::new(0.99 * end, top);
-                    let text = RichText::new(format!("larger values lie at {MAX_R_HAT}"));
-                    let text = Text::new("", place, text.size(NOTE_SIZE)).color(limit);
-                    plot.text(text.anchor(Align2::RIGHT_TOP).allow_hover(false));
-                }
+                plot.hline(
+                    HLine::new("", height_of(AGREE)).color(limit).style(style).allow_hover(false),
+                );
                 for (lane, curve) in self.lanes.into_iter().enumerate() {
                     let (color, style) = (lane_color(lane), line_style(lane));
                     let width = line_width(lane, 2.0);
-                    let curve = curve.into_iter().map(|(step, value)| {
-                        // `min` would turn a gap into a value.
-                        (step, if value > MAX_R_HAT { MAX_R_HAT } else { value })
-                    });
+                    let curve = curve.into_iter().map(|(step, value)| (step, height_of(value)));
                     line(plot, curve, |line| line.color(color).width(width).style(style));
                 }
             });
@@ -81,4 +98,20 @@ pub(super) fn reasons(of_lanes: &[Option<String>]) -> Vec<String> {
         })
     });
     said.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_axis_shows_how_far_r_hat_is_above_1() {
+        let places = [1.001, 1.01, 1.1, 2.0].map(|value| height_of(value).round());
+        assert_eq!(places, [-3.0, -2.0, -1.0, 0.0]);
+        // 1.044 lies far above the line at 1.01.
+        assert!(height_of(1.044) > height_of(1.01) + 0.6);
+        assert_eq!([0.99, 1.0].map(height_of), [height_of(LEAST); 2]);
+        assert!(height_of(f64::NAN).is_nan());
+        assert_eq!([1.01, 5.0].map(|value| mark_text(height_of(value))), ["1.01", "5"]);
+    }
 }

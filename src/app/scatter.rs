@@ -165,6 +165,7 @@ fn plot(
     let columns = labels.iter().take_while(|&&other| Some(&other) == labels.first()).count().max(1);
     let class = name_of(&model.class_names, label as usize);
     let shown = ChainDetails {
+        run,
         model,
         numbers,
         chain,

@@ -16,6 +16,9 @@ use crate::worker::{LaneNumbers, ModelInfo};
 
 /// The number of bars of p(y|x).
 const NUM_BARS: usize = 10;
+/// In a small window, the numbers are beside the images from this width on, and values are in a column from the other one on.
+const TWO_COLUMNS: f32 = 340.0;
+const NARROW: f32 = 190.0;
 /// The maximum length of the large image's longer side, in points.
 const SIDE: f32 = 252.0;
 
@@ -61,15 +64,16 @@ pub(super) fn small(ui: &mut Ui, run: &mut RunState, state: &mut SelectedView) {
         let shown = run.selected.and_then(|selection| ShownChain::new(run, &model, selection));
         if let Some(shown) = &shown {
             lane_name(ui, run, shown);
-            ui.columns(2, |columns| {
-                // Text in a column of `columns` is justified, so this uses its own layout.
-                columns[0].vertical(|ui| look(ui, run, &model, state, shown));
-                columns[1].vertical(|ui| {
-                    // Rows as high as text, not as high as buttons.
-                    ui.spacing_mut().interact_size.y = 0.0;
-                    numbers(ui, run, &model, shown);
+            if ui.available_width() >= TWO_COLUMNS {
+                ui.columns(2, |columns| {
+                    // Text in a column of `columns` is justified, so this uses its own layout.
+                    columns[0].vertical(|ui| look(ui, run, &model, state, shown));
+                    columns[1].vertical(|ui| small_numbers(ui, run, &model, shown));
                 });
-            });
+            } else {
+                look(ui, run, &model, state, shown);
+                small_numbers(ui, run, &model, shown);
+            }
             inpaint(ui, run, &model, state, shown);
         } else {
             ui.label("Tap a chain to see its details.");
@@ -79,6 +83,14 @@ pub(super) fn small(ui: &mut Ui, run: &mut RunState, state: &mut SelectedView) {
             state.canvas.ui(ui, run, &model, selection);
         });
         ui.add_space(8.0);
+    });
+}
+
+/// Draws the numbers with rows as high as text, not as high as buttons.
+fn small_numbers(ui: &mut Ui, run: &RunState, model: &ModelInfo, shown: &ShownChain) {
+    ui.scope(|ui| {
+        ui.spacing_mut().interact_size.y = 0.0;
+        numbers(ui, run, model, shown);
     });
 }
 
@@ -330,15 +342,28 @@ fn numbers(ui: &mut Ui, run: &RunState, model: &ModelInfo, shown: &ShownChain) {
     if shown.is_clipped {
         rows.insert(2, clipped);
     }
-    Grid::new("numbers").num_columns(2).spacing(vec2(10.0, 2.0)).show(ui, |ui| {
-        for (name, value, hover) in rows {
-            ui.label(name).on_hover_text(hover);
-            ui.monospace(value);
-            ui.end_row();
+    if let Some(rank) = run.rank_of(value(&numbers.energy)) {
+        ui.label(format!("Its energy is {rank}."));
+    }
+    let row = |ui: &mut Ui, (name, value, hover): (&str, String, &str)| {
+        ui.label(name).on_hover_text(hover);
+        ui.monospace(value);
+    };
+    if ui.available_width() < NARROW {
+        for one in rows {
+            ui.horizontal_wrapped(|ui| row(ui, one));
         }
-    });
+    } else {
+        Grid::new("numbers").num_columns(2).spacing(vec2(10.0, 2.0)).show(ui, |ui| {
+            for one in rows {
+                row(ui, one);
+                ui.end_row();
+            }
+        });
+    }
     ui.add_space(4.0);
     let details = ChainDetails {
+        run,
         model,
         numbers: Some(numbers),
         chain,

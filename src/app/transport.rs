@@ -16,7 +16,7 @@ pub(super) const NUMBER_WIDTH: f32 = 64.0;
 /// The width of the speed, which may be words.
 const SPEED_WIDTH: f32 = 128.0;
 /// What the button Undo does, and why it does nothing.
-pub(super) const UNDO: &str = "Bring back the run before the last restart, seed, model or Continue from here: settings, record and step (Ctrl+Z).";
+const UNDO: &str = "Bring back the run before the last restart, seed, model or Continue from here: settings, record and step (Ctrl+Z).";
 pub(super) const NOTHING_TO_UNDO: &str = "There is no earlier run to bring back.";
 const AT_NEWEST: &str = "You are viewing the newest step.";
 

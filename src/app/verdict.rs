@@ -1,24 +1,27 @@
 //! The verdict under the chains: in plain words, how far they are and what that means.
 
-use std::sync::{Arc, Weak};
-
 use egui::{Align, Button, Color32, Label, Layout, TextStyle, Ui, text::LayoutJob};
 
 use super::{
     contrast, controls::format_number, grid::shows_own_class, size_class, state::RunState, theme,
     words::rounded,
 };
-use crate::{config::LaneConfig, worker::LaneNumbers};
+use crate::{
+    config::{LaneConfig, StepSchedule},
+    worker::LaneNumbers,
+};
 
 /// The number of steps that the button at the end adds.
 const MORE: u64 = 100;
-/// Fewer steps than this are too few to call the energy flat.
-const LEAST_FLAT: u64 = 10;
+/// The number of last steps that are judged. Early in a run, they are the later half of its steps.
+const LATELY: u64 = 50;
+/// Fewer steps than this are too few to judge.
+const LEAST_LATELY: u64 = 5;
 /// In less width, the text needs the space of the second button. The Plots tab leads to the same place.
 const BOTH_BUTTONS: f32 = 440.0;
 /// Why fewer chains than at their start may show the class of their row.
-const MAY_CHANGE: &str = "These chains follow p(x), which holds all classes. So a chain may turn into another class. To keep it \
-                          in its row's class, steer it towards that class.";
+const MAY_CHANGE: &str = "These chains use the energy of all classes together. So a chain may end in another class than its row's. To \
+                          keep it in its row's class, steer it towards that class.";
 /// What is between the parts of a verdict.
 const SEPARATOR: &str = " · ";
 /// The text of the second button.
@@ -27,23 +30,11 @@ const CONVERGES: &str = "Does it converge?";
 const ROW_GAP: f32 = 1.0;
 /// The most rows of a lane.
 const MAX_ROWS: usize = 2;
-/// The energy is flat while its median stays within this fraction of all that it has moved.
-const FLAT_SHARE: f32 = 0.03;
-
-/// The median energies of the run so far, so that each step is evaluated only once.
-#[derive(Default)]
-pub(super) struct Verdict {
-    medians: Vec<Medians>,
-}
-
-/// The median energies at one step.
-struct Medians {
-    step: u64,
-    /// The entry of the record that they were computed from.
-    of: Weak<Vec<LaneNumbers>>,
-    /// One median for each lane.
-    lanes: Vec<f32>,
-}
+/// A change is negligible below this, in nats, or below this fraction of the median distance of the chains from their median.
+const NEGLIGIBLE: f32 = 0.001;
+const NEGLIGIBLE_SHARE: f32 = 0.01;
+/// What the last steps did if the step size fell in them.
+const SLOWED: &str = "slowed by the α schedule";
 
 /// What a person asks with a button of the verdict.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,80 +43,65 @@ pub(super) enum Question {
     DoesItConverge,
 }
 
-impl Verdict {
-    /// The verdict on each lane at the shown step.
-    pub(super) fn lines(&mut self, run: &RunState) -> Vec<String> {
-        self.follow(run);
-        let Some((step, lanes)) = run.shown_numbers() else {
-            return vec!["The chains are being prepared…".into()];
+/// The verdict on each lane at the shown step.
+pub(super) fn lines(run: &RunState) -> Vec<String> {
+    let Some((record, (step, lanes))) = run.record.as_ref().zip(run.shown_numbers()) else {
+        return vec!["The chains are being prepared…".into()];
+    };
+    let energies = |step: u64, lane: usize| {
+        let numbers = record.numbers.at(step).and_then(|(_, lanes)| lanes.get(lane));
+        numbers.map_or(&[][..], |numbers| &numbers.energy[..])
+    };
+    let since = step - LATELY.min(*step / 2);
+    let since = record.numbers.at(since).map_or(*step, |entry| entry.0);
+    let rules = run.lanes_to_run();
+    let of_lane = |(lane, numbers): (usize, &LaneNumbers)| {
+        let rule = rules.get(lane);
+        let course = Course {
+            first: energies(0, lane),
+            before: energies(since, lane),
+            now: &numbers.energy,
+            since,
+            step: *step,
         };
-        let labels = run.record.as_ref().map_or(&[][..], |record| &record.request.labels);
-        let of_lane = |(lane, numbers): (usize, &LaneNumbers)| {
-            let medians: Vec<(u64, f32)> = self
-                .medians
-                .iter()
-                .filter(|medians| medians.step <= *step)
-                .filter_map(|medians| Some((medians.step, *medians.lanes.get(lane)?)))
-                .collect();
-            let mut parts = vec![beginning(lane, lanes.len(), *step), energy_text(&medians)];
-            parts.extend(class_text(run, numbers, labels));
-            let num_values = run.model.as_ref().map_or(1, |model| model.shape.iter().product());
-            let moved = Moved { by: numbers, num_values };
-            parts.extend(run.lanes.get(lane).map(|lane| rule_text(lane, Some(&moved))));
-            parts.join(SEPARATOR)
-        };
-        lanes.iter().enumerate().map(of_lane).collect()
-    }
+        let mut parts = vec![beginning(lane, lanes.len(), *step), energy_text(&course, rule)];
+        parts.extend(class_text(run, numbers, &record.request.labels));
+        let num_values = run.model.as_ref().map_or(1, |model| model.shape.iter().product());
+        let moved = Moved { by: numbers, num_values };
+        parts.extend(rule.map(|rule| rule_text(rule, Some(&moved))));
+        parts.join(SEPARATOR)
+    };
+    lanes.iter().enumerate().map(of_lane).collect()
+}
 
-    /// Draws the verdict and its two buttons. In a small window, these are drawn by [`questions`].
-    pub(super) fn ui(&mut self, ui: &mut Ui, run: &mut RunState) -> Option<Question> {
-        let lines = self.lines(run);
-        if size_class::is_small(ui.ctx()) {
-            text(ui, run, &lines);
-            return None;
-        }
-        let is_wide = ui.available_width() >= BOTH_BUTTONS;
-        let mut question = None;
-        ui.horizontal(|ui| {
-            ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
-                question = if is_wide { converges(ui) } else { None };
-                more(ui, run);
-                ui.with_layout(Layout::left_to_right(Align::Center), |ui| text(ui, run, &lines));
-            });
+/// Draws the verdict and its two buttons. In a small window, these are drawn by [`questions`].
+pub(super) fn ui(ui: &mut Ui, run: &mut RunState) -> Option<Question> {
+    let lines = lines(run);
+    if size_class::is_small(ui.ctx()) {
+        text(ui, run, &lines);
+        return None;
+    }
+    let is_wide = ui.available_width() >= BOTH_BUTTONS;
+    let mut question = None;
+    ui.horizontal(|ui| {
+        ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
+            question = if is_wide { converges(ui) } else { None };
+            more(ui, run);
+            ui.with_layout(Layout::left_to_right(Align::Center), |ui| text(ui, run, &lines));
         });
-        question
-    }
+    });
+    question
+}
 
-    /// The height of the verdict on a run, at any step, so that nothing above it moves.
-    pub(super) fn height(ui: &Ui, run: &RunState) -> f32 {
-        let width = ui.available_width() - buttons_width(ui);
-        let num_rows: usize = match run.lanes.len() {
-            0 => 1,
-            num_lanes => (0..num_lanes).map(|lane| num_rows(ui, &longest(run, lane), width)).sum(),
-        };
-        let row = ui.text_style_height(&TextStyle::Body) + ROW_GAP;
-        (row * num_rows as f32 + 6.0).max(ui.spacing().interact_size.y + 4.0)
-    }
-
-    /// Adds the medians of new steps, and removes those of steps that the record lost to a branch or another run.
-    fn follow(&mut self, run: &RunState) {
-        let Some(record) = &run.record else { return self.medians.clear() };
-        while self.medians.last().is_some_and(|last| !record.still_has(last.step, &last.of)) {
-            self.medians.pop();
-        }
-        let known = self.medians.last().map(|last| last.step);
-        let entries = record.numbers.entries();
-        let first = entries.partition_point(|(step, _)| known.is_some_and(|known| *step <= known));
-        for (step, numbers) in &entries[first..] {
-            let lanes = numbers.iter().map(|lane| median(&lane.energy)).collect();
-            self.medians.push(Medians { step: *step, of: Arc::downgrade(numbers), lanes });
-        }
-        // The record thins out its older steps, and so do the medians.
-        if self.medians.len() > 2 * entries.len() + 64 {
-            let kept = |step: &u64| entries.binary_search_by_key(step, |entry| entry.0).is_ok();
-            self.medians.retain(|medians| kept(&medians.step));
-        }
-    }
+/// The height of the verdict on a run, at any step, so that nothing above it moves.
+pub(super) fn height(ui: &Ui, run: &RunState) -> f32 {
+    let width = ui.available_width() - buttons_width(ui);
+    let num_rows: usize = match run.lanes.len() {
+        0 => 1,
+        num_lanes => (0..num_lanes).map(|lane| num_rows(ui, &longest(run, lane), width)).sum(),
+    };
+    let row = ui.text_style_height(&TextStyle::Body) + ROW_GAP;
+    (row * num_rows as f32 + 6.0).max(ui.spacing().interact_size.y + 4.0)
 }
 
 /// Draws the two buttons of the verdict in a row of their own.
@@ -180,7 +156,7 @@ fn longest(run: &RunState, lane: usize) -> String {
     let count = run.record.as_ref().map_or(100, |record| record.request.labels.len());
     let parts = [
         beginning(lane, run.lanes.len(), num_steps),
-        format!("median energy −10.0 to −10.0, flat for {num_steps} steps"),
+        format!("median energy −10.0 to −10.0, −0.01 in {LATELY} steps"),
         agreement(run, count, count),
         run.lanes.get(lane).map(|lane| rule_text(lane, None)).unwrap_or_default(),
     ];
@@ -224,28 +200,70 @@ fn median(values: &[f32]) -> f32 {
     }
 }
 
-/// What the median energy did: where it began, where it is, and for how long it has been flat.
-fn energy_text(medians: &[(u64, f32)]) -> String {
-    let (Some(&(_, first)), Some(&(last_step, last))) = (medians.first(), medians.last()) else {
+/// The energies of the chains of a lane at its start, some steps ago and now.
+struct Course<'a> {
+    first: &'a [f32],
+    before: &'a [f32],
+    now: &'a [f32],
+    /// The step of `before`.
+    since: u64,
+    /// The step of `now`.
+    step: u64,
+}
+
+/// What the median energy did: where it began, where it is, and how it changed lately.
+fn energy_text(course: &Course, rule: Option<&LaneConfig>) -> String {
+    let [first, before, now] = [course.first, course.before, course.now].map(median);
+    if course.now.is_empty() {
         return "no energy yet".into();
-    };
-    if !last.is_finite() {
+    }
+    if !now.is_finite() {
         return "no energy is a finite number".into();
     }
-    if medians.len() < 2 {
-        return format!("median energy {}", short(last));
+    if course.step == 0 {
+        return format!("median energy {}", short(now));
     }
-    let text = format!("median energy {} to {}", short(first), short(last));
-    let finite = || medians.iter().map(|point| point.1).filter(|value| value.is_finite());
-    let moved = finite().fold(f32::MIN, f32::max) - finite().fold(f32::MAX, f32::min);
-    let near = |value: f32| (value - last).abs() <= FLAT_SHARE * moved;
-    let flat_since = medians.iter().rev().take_while(|point| near(point.1)).last();
-    match flat_since.map_or(0, |point| last_step - point.0) {
-        length if length >= LEAST_FLAT => format!("{text}, flat for {length} steps"),
-        _ if last_step < LEAST_FLAT => text,
-        _ if last < first => format!("{text}, still moving"),
-        _ => text,
+    let text = format!("median energy {} to {}", short(first), short(now));
+    let length = course.step - course.since;
+    if length < LEAST_LATELY || !before.is_finite() {
+        return text;
     }
+    if rule.is_some_and(|rule| is_slowed(rule, course)) {
+        return format!("{text}, {SLOWED}");
+    }
+    match is_flat(course) {
+        true => format!("{text}, flat for {length} steps"),
+        false => format!("{text}, {} in {length} steps", signed(now - before)),
+    }
+}
+
+/// Whether the last steps were slow because the step size fell: they reach into the last third of its schedule.
+fn is_slowed(rule: &LaneConfig, course: &Course) -> bool {
+    let (sampler, end) = (&rule.sampler, rule.sampler.num_steps as u64);
+    let falls = sampler.step_schedule != StepSchedule::Constant && sampler.final_step_factor < 0.5;
+    falls && 3 * course.step >= 2 * end && course.since + 1 < end
+}
+
+/// Whether the energies stayed where they were: their median did not change, or about as many chains rose as fell. Of
+/// chains that are at rest, the difference is within three standard deviations. If all moved the same way, it is no chance.
+fn is_flat(course: &Course) -> bool {
+    let (before, now) = (median(course.before), median(course.now));
+    let apart: Vec<f32> = course.now.iter().map(|energy| (energy - now).abs()).collect();
+    if (now - before).abs() <= NEGLIGIBLE.max(NEGLIGIBLE_SHARE * median(&apart)) {
+        return true;
+    }
+    let moves = course.before.iter().zip(course.now).map(|(before, now)| now - before);
+    let moves: Vec<f32> = moves.filter(|change| change.is_finite()).collect();
+    let num_up = moves.iter().filter(|&&change| change > 0.0).count();
+    let num_down = moves.iter().filter(|&&change| change < 0.0).count();
+    let count = (num_up + num_down) as f64;
+    num_up.abs_diff(num_down) as f64 <= (3.0 * count.sqrt()).min(count - 1.0)
+}
+
+/// A change with its sign.
+fn signed(change: f32) -> String {
+    let sign = if change > 0.0 { "+" } else { "" };
+    format!("{sign}{}", short(change))
 }
 
 /// A number with one decimal, or one digit if it is small. The minus sign is the mathematical one.
@@ -310,101 +328,17 @@ fn rule_text(lane: &LaneConfig, moved: Option<&Moved>) -> String {
         let along_gradient = step_size * f64::from(median(&moved.by.gradient_norm));
         along_gradient < sigma * (moved.num_values as f64).sqrt()
     });
-    let what = if samples { "sampling" } else { "mostly descent" };
     let temperature = format_number(sigma * sigma / (2.0 * step_size));
-    format!("{what}, noise σ = {}: temperature {temperature}", rounded(sigma))
+    if !samples {
+        return format!("mostly descent, noise σ = {}: temperature {temperature}", rounded(sigma));
+    }
+    let density = if lane.is_conditional { "p(x|y)" } else { "p(x)" };
+    let power = match format_number(2.0 * step_size / (sigma * sigma)).as_str() {
+        "1" => String::new(),
+        beta => format!("^{beta}"),
+    };
+    format!("sampling {density}{power} (temperature {temperature})")
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{
-        app::state::Requests,
-        config::{SamplerKind, ViewState},
-        worker::{LaneImages, LaneStep, RunRequest, Step},
-    };
-
-    #[test]
-    fn after_a_branch_no_median_of_a_lost_step_is_left() {
-        let step = |step: u64, energy: f32| {
-            let numbers = LaneNumbers { energy: vec![energy], ..LaneNumbers::default() };
-            let x = vec![0.0f32].into();
-            let images = LaneImages { x, gradient: vec![], proximal_radius: None };
-            Step { step, lanes: vec![LaneStep { images, numbers }] }
-        };
-        let (sender, _receiver) = std::sync::mpsc::channel();
-        let mut run = RunState::new(&ViewState::default(), Requests::new(sender));
-        let lanes = vec![LaneConfig::default()];
-        run.started(RunRequest { seed: 0, labels: vec![0], lanes, image: None }, false);
-        for at in 0..20 {
-            run.stepped(step(at, 10.0));
-        }
-        let mut verdict = Verdict::default();
-        verdict.follow(&run);
-        run.look_at(5);
-        run.branch();
-        // A frame is drawn before the worker has answered.
-        verdict.follow(&run);
-        for at in 5..8 {
-            run.stepped(step(at, 50.0));
-        }
-        verdict.follow(&run);
-        let found: Vec<(u64, f32)> =
-            verdict.medians.iter().map(|medians| (medians.step, medians.lanes[0])).collect();
-        let before = (0..5).map(|at| (at, 10.0));
-        assert_eq!(found, before.chain((5..8).map(|at| (at, 50.0))).collect::<Vec<_>>());
-    }
-
-    #[test]
-    fn the_energy_is_flat_once_its_median_rests() {
-        let curve = |values: &[f32]| -> Vec<(u64, f32)> {
-            values.iter().enumerate().map(|(step, &value)| (step as u64, value)).collect()
-        };
-        let mut values: Vec<f32> = (0..20).map(|step| 3.1 - 0.165 * step as f32).collect();
-        assert_eq!(energy_text(&curve(&values)), "median energy 3.1 to −0.04, still moving");
-        values.extend([-0.2; 31]);
-        assert_eq!(energy_text(&curve(&values)), "median energy 3.1 to −0.2, flat for 30 steps");
-        assert_eq!(energy_text(&curve(&[2.0])), "median energy 2.0");
-        assert_eq!(energy_text(&curve(&[2.0, f32::NAN])), "no energy is a finite number");
-        assert_eq!(median(&[3.0, f32::NAN, 1.0, 2.0]), 2.0);
-    }
-
-    #[test]
-    fn a_rule_samples_if_its_noise_is_longer_than_its_descent() {
-        let mut lane = LaneConfig::default();
-        let said = |lane: &LaneConfig, gradient_norm: f32, clamp_rate: f32| {
-            let mut numbers = LaneNumbers::default();
-            (numbers.gradient_norm, numbers.clamp_rate) = (vec![gradient_norm], vec![clamp_rate]);
-            rule_text(lane, Some(&Moved { by: &numbers, num_values: 784 }))
-        };
-        lane.sampler.noise_std = 0.0;
-        assert_eq!(said(&lane, 1.0, 0.0), "descent, not sampling: σ = 0");
-        lane.sampler.kind = SamplerKind::Sgld;
-        (lane.sampler.noise_std, lane.sampler.step_size) = (2.0, 2.0);
-        assert_eq!(said(&lane, 5.0, 0.0), "sampling, noise σ = 2: temperature 1");
-        // JEM's published setting.
-        (lane.sampler.noise_std, lane.sampler.step_size) = (0.01, 1.0);
-        let jem = "mostly descent, noise σ = 0.01: temperature 0.00005";
-        assert_eq!(said(&lane, 0.5, 0.0), jem);
-        // A low temperature with steps that fit it.
-        (lane.sampler.noise_std, lane.sampler.step_size) = (0.05, 0.25);
-        assert_eq!(said(&lane, 1.0, 0.0), "sampling, noise σ = 0.05: temperature 0.005");
-        assert_eq!(said(&lane, 6.0, 0.0), "mostly descent, noise σ = 0.05: temperature 0.005");
-        assert_eq!(said(&lane, 1.0, 0.1), "descent with some noise, σ = 0.05");
-        // A step of PYLD is as long as its inner steps together.
-        lane.sampler.kind = SamplerKind::Pyld;
-        (lane.sampler.num_inner_steps, lane.sampler.inner_step_size) = (5, 0.05);
-        assert_eq!(said(&lane, 1.0, 0.0), "sampling, noise σ = 0.05: temperature 0.005");
-        lane.sampler.kind = SamplerKind::NormalizedGradient;
-        assert_eq!(said(&lane, 1.0, 0.0), "descent with some noise, σ = 0.05");
-    }
-
-    #[test]
-    fn a_small_number_keeps_a_digit() {
-        let shown = [0.0, 0.096, 0.094, -0.04, 0.0096, 0.0094, 1e-5, 9.6e-7, 3e-9].map(short);
-        assert_eq!(
-            shown,
-            ["0.0", "0.1", "0.09", "−0.04", "0.01", "0.009", "0.00001", "0.000001", "3e−9"]
-        );
-    }
-}
+mod tests;

@@ -201,6 +201,16 @@ impl Viewer {
         }
     }
 
+    /// Whether there is a run of the visible chains to bring back.
+    pub(crate) fn can_undo(&self) -> bool {
+        if self.shows_plane() { self.lab.can_undo() } else { self.run.can_undo() }
+    }
+
+    /// Brings the last run of the visible chains back. Returns whether there was one.
+    pub(crate) fn undo(&mut self) -> bool {
+        if self.shows_plane() { self.lab.undo() } else { self.run.undo() }
+    }
+
     /// Lets nothing play by itself from now on: no link and no lesson.
     pub fn be_calm(&mut self) {
         self.is_calm = true;
@@ -228,7 +238,9 @@ impl Viewer {
 
     /// Requests what the tab, the lab and the lesson need. Called once per frame.
     pub fn follow(&mut self) {
-        let needs_references = self.run.selected.is_some() || self.session.tab == Tab::Plots;
+        let needs_references = self.run.selected.is_some()
+            || self.run.classified.is_some()
+            || self.session.tab == Tab::Plots;
         self.run.ask_for_references(needs_references);
         self.run.ask_for_gradients();
         self.run.take_notes().into_iter().for_each(|text| self.session.complain(text));

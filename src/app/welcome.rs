@@ -24,7 +24,7 @@ const SENTENCES: [(&str, &str); 3] = [
     ),
     (
         "A start",
-        "is where a chain begins: here, a blurred average of the class that its row is named after.",
+        "is where a chain begins: here, a random image around the average of its row's class.",
     ),
 ];
 
@@ -87,6 +87,7 @@ impl Welcome {
                 if !is_low {
                     ui.add_space(4.0);
                     chosen = buttons(ui);
+                    ui.weak("More words: ? Help");
                 }
             });
         self.is_open = is_open && chosen.is_none();

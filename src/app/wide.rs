@@ -10,7 +10,7 @@ use super::{
     plots, selected,
     state::RunState,
     training, transport,
-    verdict::{Question, Verdict},
+    verdict::{self, Question},
     viewer::Viewer,
 };
 use crate::config::Tab;
@@ -79,11 +79,11 @@ fn show_run(ui: &mut Ui, run: &mut RunState, tab: &mut Tab, panels: &mut Panels)
     comparison(ui, run);
     if *tab == Tab::Chains {
         // As wide as there is room, so that the verdict takes few lines.
-        let height = Verdict::height(ui, run);
+        let height = verdict::height(ui, run);
         let asked = Panel::bottom("verdict")
             .resizable(false)
             .exact_size(height)
-            .show(ui, |ui| chains_panel::verdict(ui, run, &mut panels.chains));
+            .show(ui, |ui| verdict::ui(ui, run));
         if asked.inner == Some(Question::DoesItConverge) {
             *tab = Tab::Plots;
             panels.plots.show_convergence = true;

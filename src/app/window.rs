@@ -8,6 +8,7 @@ use super::{
     panels::Panels,
     size_class, status,
     training::{self, Wish},
+    verdict,
     viewer::Viewer,
     welcome::FirstStep,
     wide,
@@ -94,8 +95,8 @@ impl App {
     }
 
     /// The verdict on each lane at the shown step.
-    pub(super) fn verdict(&mut self) -> Vec<String> {
-        self.panels.chains.verdict(&self.viewer.run)
+    pub(super) fn verdict(&self) -> Vec<String> {
+        verdict::lines(&self.viewer.run)
     }
 
     /// The parts of a frame in another page in which the wheel and the finger are its own; `None` for everywhere.

@@ -35,9 +35,9 @@ fn connect(launch: Launch) -> anyhow::Result<Ranks> {
         launch.size,
         Program {
             is_asked_to_stop: signals::is_requested,
-            on_silence: |own, other, silence| {
-                // One line, of a rank that lives.
-                set_silent(own > 1);
+            on_silence: |other, silence| {
+                // One line, of the first rank that lives: the others wait longer.
+                set_silent(false);
                 complain!(
                     "error: rank {other} has not been heard of for {} seconds, so all ranks end. The run's last checkpoint is \
                      whole: `jempp train --resume` continues from it",

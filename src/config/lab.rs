@@ -137,7 +137,28 @@ pub fn default_rule() -> LaneConfig {
     }
 }
 
+impl LabState {
+    /// Whether the chains begin at their starts when this state follows `before`: if their energy has another source, or their
+    /// number, their seed or their starts differ.
+    pub fn begins_anew_after(&self, before: &Self) -> bool {
+        let (old, new) = (&before.config, &self.config);
+        let starts = |state: &Self| -> Vec<_> {
+            let point = |start| (start == ViewStart::Image).then(|| state.config.point.clone());
+            state.rules.iter().map(|rule| (rule.start, point(rule.start))).collect()
+        };
+        new.has_other_source_than(old)
+            || (old.num_chains, old.seed) != (new.num_chains, new.seed)
+            || starts(before) != starts(self)
+    }
+}
+
 impl LabConfig {
+    /// Whether the energy comes from another formula, network or data set.
+    pub fn has_other_source_than(&self, before: &Self) -> bool {
+        (before.target, &before.model) != (self.target, &self.model)
+            || self.target == LabTarget::Learned && before.learn_data != self.learn_data
+    }
+
     /// The point that chains may start from; the centre if none was set.
     pub fn start_point(&self) -> [f32; 2] {
         match self.point[..] {

@@ -302,7 +302,7 @@ section! {
         num_steps: usize = 10, in 1 ..= 100000, slider 1 ..= 1000;
         /// Step size α of sgld, proximal-sgld and mala, in x² per unit of energy; of normalized-gradient, the length of a step in units of x.
         step_size: f64 = 1.0, in 0.0 ..= 1e6, slider 0.001 ..= 1000.0;
-        /// Standard deviation σ of the noise added in each step, in units of x. The chain targets p^β with β = 2α/σ², except with normalized-gradient, which has no known target.
+        /// Standard deviation σ of the noise added in each step, in units of x. With small steps the chain samples p^β with β = 2α/σ², or 2Nα/σ² for PYLD; what normalised gradients sample is not known.
         noise_std: f64 = 0.0, in 0.0 ..= 10.0, slider 0.0 ..= 2.0;
         /// Proximal radius r: bound on each component of the gradient, in energy per unit of x.
         proximal_radius: f64 = 1.0, in 1e-6 ..= 1e6, slider 0.001 ..= 100.0;

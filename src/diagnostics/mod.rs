@@ -273,11 +273,7 @@ impl Diagnostic {
             Self::NestedRHat => (format!("{value:.3}"), ""),
             Self::EssBulk | Self::EssTail => (
                 format!("{value:.0}"),
-                if value >= 400.0 {
-                    "✔ enough to trust"
-                } else {
-                    "✖ fewer than 400: run longer"
-                },
+                if value >= 400.0 { "✔ enough draws" } else { "✖ fewer than 400: run longer" },
             ),
             Self::EssPerSec => (format!("{value:.*}", if value < 10.0 { 2 } else { 0 }), ""),
             Self::IntegratedTime => (format!("{value:.1} steps"), ""),

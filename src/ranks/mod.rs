@@ -67,7 +67,8 @@ pub(crate) trait Link: Debug + Send + Sync {
     fn sum(&self, values: &mut [f32]) -> Result<(), RankError>;
     /// Ends all ranks at once, if they are processes.
     fn abort(&self);
-    /// Whether another rank has said, outside the exchanges, that it was asked to stop.
+    /// Whether another rank has said, outside the exchanges, that it was asked to stop. A rank that asks this is not stuck in
+    /// its work.
     fn is_stop_heard(&self) -> bool {
         false
     }

@@ -5,9 +5,8 @@
 //! stop. A rank of which nothing is heard for [`PATIENCE`] ends all ranks: so a process that dies ends the run, however the
 //! launcher deals with it.
 //!
-//! A rank that lives but is stuck, for example in a driver, still says that it lives, and the others wait for it. Only once
-//! the run is asked to stop does rank 0 lose patience with such a rank ([`Mpi::bear`]). If rank 0 itself is stuck, the run
-//! waits until it is killed.
+//! A rank may live and be stuck, for example in a driver. If its work shows nothing for [`STUCK`], that thread falls silent,
+//! and all ranks end as above. Once the run is asked to stop, rank 0 loses patience with such a rank earlier ([`Mpi::bear`]).
 
 use std::{
     sync::{
@@ -37,11 +36,18 @@ use super::{Link, Position, RankError, Ranks};
 const PATIENCE: Duration = Duration::from_secs(30);
 /// The variable with another patience, in seconds, for tests.
 const PATIENCE_VARIABLE: &str = "JEMPP_RANK_PATIENCE";
+/// How long the work of a rank may show nothing before it counts as stuck: no exchange, no question whether to stop. Only
+/// reading a large data set from a slow disk might take so long.
+const STUCK: Duration = Duration::from_secs(30 * 60);
+/// The variable with another time for that, in seconds.
+const STUCK_VARIABLE: &str = "JEMPP_RANK_STUCK";
 /// The time between two signs of life.
 const BEAT: Duration = Duration::from_secs(1);
 /// What a sign of life says: that the rank lives, or also that it knows of a request to stop.
 static BEATS: [u8; 2] = [1, 2];
-/// A thread that was itself stopped for so long knows nothing of the others.
+/// How much longer than the rank before it a rank bears that it hears nothing, so that only one speaks before all end.
+const TURN: Duration = Duration::from_secs(4);
+/// A thread that was itself stopped for so long knows nothing of the others, or of the work of its own rank.
 const OWN_PAUSE: Duration = Duration::from_secs(5);
 /// The most values that one exchange sends at a time. MPI counts them with 32 bits.
 const MAX_VALUES: usize = 1 << 24;
@@ -75,18 +81,18 @@ pub(crate) enum StartError {
 pub(crate) struct Program {
     /// Whether this process was asked to stop.
     pub(crate) is_asked_to_stop: fn() -> bool,
-    /// Nothing is heard of a rank: this rank, the other one, and for how long.
-    pub(crate) on_silence: fn(usize, usize, Duration),
+    /// Nothing is heard of a rank: which one, and for how long.
+    pub(crate) on_silence: fn(usize, Duration),
     /// The others do not answer rank 0 although the run was asked to stop: for how long.
     pub(crate) on_standstill: fn(Duration),
 }
 
-/// How long a rank may say nothing, or not answer.
-fn patience() -> Duration {
-    let text = std::env::var(PATIENCE_VARIABLE).ok();
+/// The time in a variable, given in seconds, or else `default`.
+fn time(variable: &str, default: Duration) -> Duration {
+    let text = std::env::var(variable).ok();
     let secs: Option<u64> = text.and_then(|text| text.trim().parse().ok());
     // In less time than a few signs of life, ranks that live would be given up.
-    secs.map_or(PATIENCE, |secs| Duration::from_secs(secs).max(3 * BEAT))
+    secs.map_or(default, |secs| Duration::from_secs(secs).max(3 * BEAT))
 }
 
 /// Connects this process to the `launched` ranks of its run.
@@ -116,7 +122,8 @@ pub(crate) fn connect(launched: usize, program: Program) -> Result<Ranks, StartE
         is_over: AtomicBool::new(false),
         is_stop_heard: AtomicBool::new(false),
         program,
-        patience: patience(),
+        patience: time(PATIENCE_VARIABLE, PATIENCE),
+        work: Work { last_sign: Mutex::new(Instant::now()), limit: time(STUCK_VARIABLE, STUCK) },
     });
     let watch = Watch { world: Connection(world.duplicate()), shared: shared.clone() };
     let watch = std::thread::Builder::new().name("ranks".into()).spawn(move || watch.run()).ok();
@@ -149,7 +156,9 @@ struct Shared {
     /// Whether a sign of life told of a request to stop.
     is_stop_heard: AtomicBool,
     program: Program,
+    /// How long a rank may say nothing, or not answer.
     patience: Duration,
+    work: Work,
 }
 
 impl Shared {
@@ -160,6 +169,28 @@ impl Shared {
     /// Whether this rank knows of a request to stop.
     fn is_asked_to_stop(&self) -> bool {
         (self.program.is_asked_to_stop)() || self.is_stop_heard.load(Ordering::Relaxed)
+    }
+}
+
+/// The work of this rank, which shows now and then that it goes on.
+struct Work {
+    last_sign: Mutex<Instant>,
+    /// How long it may show nothing.
+    limit: Duration,
+}
+
+impl Work {
+    fn last_sign(&self) -> MutexGuard<'_, Instant> {
+        self.last_sign.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes that the work goes on.
+    fn goes_on(&self) {
+        *self.last_sign() = Instant::now();
+    }
+
+    fn is_stuck(&self) -> bool {
+        self.last_sign().elapsed() > self.limit
     }
 }
 
@@ -198,7 +229,13 @@ impl Mpi {
             start()
         };
         let begin = Instant::now();
+        let work = &self.shared.work;
         loop {
+            // A rank that waits is not stuck. But rank 0 is never left waiting for so long, as a rank that is stuck is given up
+            // before: then the ranks wait for each other.
+            if self.position.rank > 0 || begin.elapsed() < work.limit.saturating_mul(2) {
+                work.goes_on();
+            }
             let tested = {
                 let _one = self.shared.lock();
                 request.test()
@@ -244,7 +281,7 @@ impl Mpi {
         let waited = asked.get_or_insert_with(Instant::now).elapsed();
         // On slow devices one step may take longer than the patience.
         let longest = self.pace().longest;
-        if waited > *patience + 2 * longest {
+        if waited > patience.saturating_add(2 * longest) {
             (program.on_standstill)(waited);
             self.abort();
         }
@@ -322,6 +359,8 @@ impl Link for Mpi {
     }
 
     fn is_stop_heard(&self) -> bool {
+        // The work asks this while it goes on.
+        self.shared.work.goes_on();
         self.shared.is_stop_heard.load(Ordering::Relaxed)
     }
 }
@@ -342,7 +381,8 @@ impl Drop for Mpi {
     }
 }
 
-/// The thread that tells the other ranks that this one lives, and hears of them: rank 0 of all, the others of rank 0.
+/// The thread that tells the other ranks that this one lives, unless its work is stuck, and hears of them: rank 0 of all, the
+/// others of rank 0.
 struct Watch {
     world: Connection,
     shared: Arc<Shared>,
@@ -350,8 +390,9 @@ struct Watch {
 
 impl Watch {
     fn run(self) {
-        let Shared { is_over, program, patience, .. } = &*self.shared;
+        let Shared { is_over, program, patience, work, .. } = &*self.shared;
         let (own, size) = (self.world.0.rank(), self.world.0.size());
+        let longest_silence = patience.saturating_add(TURN * own as u32);
         let others: Vec<i32> = if own == 0 { (1..size).collect() } else { vec![0] };
         let mut heard = vec![Instant::now(); others.len()];
         let mut last_round = Instant::now();
@@ -359,15 +400,19 @@ impl Watch {
             let now = Instant::now();
             if now.duration_since(last_round) > OWN_PAUSE {
                 heard.fill(now);
+                work.goes_on();
             }
             last_round = now;
+            let is_stuck = work.is_stuck();
             for (&other, heard) in others.iter().zip(&mut heard) {
-                self.send_beat(other);
+                if !is_stuck {
+                    self.send_beat(other);
+                }
                 if self.receive_beats(other) {
                     *heard = now;
                 }
-                if now.duration_since(*heard) > *patience {
-                    (program.on_silence)(own as usize, other as usize, *patience);
+                if now.duration_since(*heard) > longest_silence {
+                    (program.on_silence)(other as usize, *patience);
                     let _one = self.shared.lock();
                     self.world.0.abort(1);
                 }

@@ -273,6 +273,26 @@ fn what_cannot_be_shown_is_refused_and_changes_nothing() {
 }
 
 #[test]
+fn a_run_that_comes_back_goes_on_with_its_noise() {
+    let mut lab = lab("lab.target=ring&lab.num_chains=50&lab2.sampler.kind=mala");
+    let advance = |lab: &mut Lab| (0..7).for_each(|_| block_on(lab.advance()).unwrap());
+    let x = |lab: &mut Lab| lab.frame().lanes.into_iter().map(|lane| lane.x).collect::<Vec<_>>();
+    advance(&mut lab);
+    let then = x(&mut lab);
+    advance(&mut lab);
+    let expected = x(&mut lab);
+    block_on(lab.restart()).unwrap();
+    block_on(lab.branch(7, then.clone())).unwrap();
+    let frame = lab.frame();
+    assert!(frame.lanes.iter().zip(&then).all(|(lane, then)| lane.x == *then));
+    assert!(frame.lanes[0].traces.is_empty(), "no move leads to where it was");
+    advance(&mut lab);
+    assert_eq!((x(&mut lab), lab.step()), (expected, 14));
+    assert!(block_on(lab.branch(7, vec![vec![0.0; 100]])).is_err(), "one lane of two");
+    assert_eq!(lab.step(), 14);
+}
+
+#[test]
 fn links_carry_the_lab() {
     let mut view = ViewState::from_query(
         "tab=lab&lab.target=painted&lab.painted=-5,10,20,-30&lab2.sampler.kind=mala&lab.start=image\

@@ -10,6 +10,8 @@ mod bounded;
 mod refused;
 #[path = "../program/run.rs"]
 mod run;
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+mod stuck;
 mod trouble;
 
 use std::{
@@ -122,6 +124,17 @@ fn ranks_of(mpirun: i32) -> Vec<i32> {
         fs::read_dir("/proc").unwrap().flatten().filter_map(of_parent).collect();
     found.sort_unstable();
     found
+}
+
+/// Checks that three ranks ended with this error line alone, and that their run in the folder `run` resumes from its last
+/// checkpoint, here that of its start.
+fn assert_given_up(dir: &Path, ended: &Ended, line: &str) {
+    assert_eq!(ended.status.code(), Some(1), "{ended:?}");
+    let errors = ended.stderr.lines().filter(|line| line.starts_with("error: "));
+    let errors: Vec<&str> = errors.collect();
+    assert!(errors.len() == 1 && errors[0].starts_with(line), "{ended:?}");
+    succeeds(&mut on_ranks(dir, 3, "train --device cpu --resume run --epochs 2"));
+    assert_eq!(logged_steps(&dir.join("run")), 2 * STEPS_PER_EPOCH);
 }
 
 #[test]

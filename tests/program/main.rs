@@ -28,6 +28,8 @@ mod kills;
 mod library;
 mod outputs;
 mod own_data;
+#[cfg(unix)]
+mod recipes;
 #[cfg(feature = "report")]
 mod report;
 mod run;

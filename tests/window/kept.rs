@@ -172,7 +172,7 @@ fn an_undo_says_where_it_has_no_effect() {
     window.harness.key_press(egui::Key::R);
     window.pass(3, 0);
     for (tab, said) in [
-        (Tab::Lab, "The lab keeps no earlier runs, and there is no earlier seed to bring back."),
+        (Tab::Lab, "There is no earlier run to bring back."),
         (Tab::Train, "For drawings and data, use the button Undo"),
     ] {
         window.harness.state_mut().viewer_mut().session.tab = tab;

@@ -273,13 +273,78 @@ fn an_animation_lets_paused_chains_run_and_plots_have_none() {
     assert!(window.has("Plots are not saved as an animation."));
 }
 
+/// Lets chains begin that were asked for, at these places.
+fn begin(window: &mut app::Window, x: &[f32]) {
+    tell(window, LabUpdate::Started(vec![vec![0; x.len() / 2]]));
+    tell(window, frame(0, 1, x));
+}
+
+fn undo(window: &mut app::Window) {
+    window.harness.key_press_modifiers(Modifiers::COMMAND, Key::Z);
+    window.pass(1, 0);
+}
+
 #[test]
-fn the_seed_before_a_new_one_comes_back() {
-    let mut window = scripted(1, &places(40));
-    let seed = |window: &app::Window| window.viewer().lab.settings.config.seed;
-    assert_eq!(seed(&window), 0);
-    for (button, expected) in [("New seed", 1), ("Undo seed", 0), ("Undo seed", 1)] {
-        window.click(button);
-        assert_eq!(seed(&window), expected, "{button}");
+fn the_last_run_comes_back_with_its_step() {
+    let (starts, moved) = (places(40), places(43)[6..].to_vec());
+    for (change, new_seed) in [(Key::R, 0), (Key::N, 1)] {
+        let mut window = scripted(1, &starts);
+        let step = |window: &app::Window| window.viewer().lab.record.step;
+        let seed = |window: &app::Window| window.viewer().lab.settings.config.seed;
+        tell(&mut window, frame(7, 1, &moved));
+        window.harness.key_press(change);
+        window.pass(1, 0);
+        begin(&mut window, &starts);
+        assert_eq!((step(&window), seed(&window)), (0, new_seed));
+        undo(&mut window);
+        // The worker's chains are moved there too.
+        let branched = window.worker.asked.iter().rev().find_map(|command| match command {
+            Command::Lab(LabCommand::Branch { step, x }) => Some((*step, x.clone())),
+            _ => None,
+        });
+        assert_eq!(branched, Some((7, vec![moved.clone()])));
+        begin(&mut window, &starts);
+        tell(&mut window, frame(7, 1, &moved));
+        assert_eq!((step(&window), seed(&window)), (7, 0));
+        // The run that gave way can come back too.
+        window.click("Undo");
+        assert_eq!(seed(&window), new_seed);
+        begin(&mut window, &starts);
+        assert_eq!(step(&window), 0);
     }
+}
+
+#[test]
+fn without_an_earlier_run_an_undo_says_so() {
+    let mut window = scripted(1, &places(40));
+    undo(&mut window);
+    assert!(window.has("There is no earlier run to bring back."));
+}
+
+#[test]
+fn a_run_on_another_energy_comes_back_and_goes_on() {
+    let mut window = Window::open("tab=lab&lab.num_chains=200&lab.max_steps_per_sec=0");
+    window.until("the surface", |app| app.viewer().lab.record.surface.is_some());
+    window.harness.step();
+    window.click("▶ Play");
+    window.until("steps", |app| app.viewer().lab.record.step > 20);
+    window.click("⏸ Pause");
+    let lab = |window: &Window| window.harness.state().viewer().lab.settings.config.clone();
+    let (before, num_starts) =
+        (lab(&window), window.harness.state().viewer().lab.record.num_starts);
+    // The last steps of the run may still be on their way.
+    window.harness.state_mut().viewer_mut().lab.step();
+    window.harness.run_steps(3);
+    std::thread::sleep(Duration::from_millis(500));
+    window.harness.run_steps(3);
+    let step = window.harness.state().viewer().lab.record.step;
+    window.harness.state_mut().viewer_mut().lab.settings.config.target = LabTarget::Ring;
+    window.until("another run", |app| app.viewer().lab.record.num_starts > num_starts);
+    assert_eq!(window.harness.state().viewer().lab.record.step, 0);
+    window.harness.step();
+    window.click("Undo");
+    window.until("the run before", |app| app.viewer().lab.record.step == step);
+    assert_eq!(lab(&window), before);
+    window.click("Step ⏭");
+    window.until("the next step", |app| app.viewer().lab.record.step == step + 1);
 }

@@ -17,4 +17,5 @@ mod presented;
 mod real;
 mod scripted;
 mod slice;
+mod small;
 mod spoken;

@@ -145,9 +145,9 @@ fn controls_open_act_and_close() {
         assert!(sampler.inner_step_size > before);
         assert_eq!(window.told().unwrap()[0].sampler.inner_step_size, sampler.inner_step_size);
         // The chains stay visible above or beside the sheet.
-        let last = window.harness.get_by_label("Ankle boot, chain 10, lane 1").rect();
+        let chain = window.harness.get_by_label("T-shirt/top, chain 10, lane 1").rect();
         let close = window.harness.get_by_label("Close this panel").rect();
-        assert!(last.bottom() <= close.top() || last.right() <= close.left(), "{last} {close}");
+        assert!(chain.bottom() <= close.top() || chain.right() <= close.left(), "{chain} {close}");
         window.press("Close this panel");
         assert!(!window.has("inner step α"));
     }

@@ -85,8 +85,12 @@ export async function open(t, path = '', { kind = 'webgpu', routes = {}, stalls 
   if (options.deviceScaleFactor) await page.addInitScript(() => delete ResizeObserverEntry.prototype.devicePixelContentBoxSize);
   const response = await page.goto(origin + path, { waitUntil });
 
-  /** Waits until the viewer's state fulfils `isSo`, and returns the state. */
-  async function until(what, isSo, secs = 180) {
+  return { page, response, origin, errors, requests, until: untilIn(page, errors), close: () => context.close() };
+}
+
+/** Returns a function that waits until the state of a page's viewer fulfils `isSo`, and returns the state. */
+export function untilIn(page, errors = []) {
+  return async function until(what, isSo, secs = 180) {
     let state;
     for (const end = Date.now() + secs * 1000; Date.now() < end; await sleep(100)) {
       state = await page.evaluate(() => ({ ...globalThis.jempp?.state?.(), now: performance.now() }));
@@ -95,9 +99,54 @@ export async function open(t, path = '', { kind = 'webgpu', routes = {}, stalls 
     }
     const text = await page.locator('main:visible').allInnerTexts();
     throw new Error(`${what}: not so within ${secs} s, or never. State: ${JSON.stringify(state).slice(0, 2000)}. Page: ${text}. Errors: ${errors.join('\n')}`);
-  }
+  };
+}
 
-  return { page, response, origin, errors, requests, until, close: () => context.close() };
+/** Waits until `isSo` returns something true. */
+export async function eventually(what, isSo, secs = 60) {
+  for (const end = Date.now() + secs * 1000; Date.now() < end; await sleep(100)) if (await isSo()) return;
+  throw new Error(`${what}: not so within ${secs} s`);
+}
+
+/** Reads or writes a value that the browser keeps for the page. Of a model, this is the name. */
+export const kept = (page, key, value) =>
+  page.evaluate(
+    ([key, value]) =>
+      new Promise((resolve, reject) => {
+        const opening = indexedDB.open('jempp', 1);
+        opening.onerror = () => reject(opening.error);
+        opening.onsuccess = () => {
+          const deal = opening.result.transaction('kept', 'readwrite');
+          const store = deal.objectStore('kept');
+          const request = value ? store.put(value, key) : store.get(key);
+          deal.onabort = () => reject(deal.error);
+          deal.oncomplete = () => {
+            opening.result.close();
+            resolve(request.result?.name ?? request.result ?? null);
+          };
+        };
+      }),
+    [key, value],
+  );
+
+/** Moves a finger from point to point of the page, and lifts it at the last one. Faster moves would reach the page as fewer. */
+export async function swipe(page, points) {
+  const client = await page.context().newCDPSession(page);
+  const touch = (type, touchPoints) => client.send('Input.dispatchTouchEvent', { type, touchPoints });
+  for (const [index, [x, y]] of points.entries()) {
+    await touch(index === 0 ? 'touchStart' : 'touchMove', [{ x, y }]);
+    await sleep(30);
+  }
+  await touch('touchEnd', []);
+}
+
+/** Presses Next beside the text of a lesson, in a window of 1280×800, until the state is so. */
+export async function pressNext(page, until, isSo) {
+  for (let y = 60; y < 110; y += 10) {
+    await page.mouse.click(1215, y);
+    if (await until('the next step', isSo, 2).catch(() => null)) return;
+  }
+  throw new Error('Next leads nowhere');
 }
 
 /** Saves a screenshot of the page to tests/out, for people to look at. */

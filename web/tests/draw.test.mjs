@@ -1,7 +1,7 @@
 // Drawing one's own data in the page, and training on it with the CPU back end.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { open, photograph, sleep } from './browser.mjs';
+import { eventually, kept, open, photograph, sleep, swipe } from './browser.mjs';
 
 // Where the buttons are, in points, in a window of 1280×800.
 const TRAIN_TAB = [215, 14];
@@ -46,5 +46,44 @@ test('a finger draws, examples fill the classes, and a model learns them within 
   assert.match(end.model, /drawings/);
   await sleep(1000);
   await photograph(page, 'draw-end');
+  assert.deepEqual(errors, []);
+});
+
+// Where the buttons and the pad are, in points, on a phone of 390×844.
+const PHONE = { draw: [195, 67], train: [327, 61], stroke: { from: [100, 220], by: [14, 18], moves: 10 } };
+
+test('on a phone, a finger draws and trains', async (t) => {
+  const options = { kind: 'no webgpu', viewport: { width: 390, height: 844 }, deviceScaleFactor: 2, hasTouch: true, isMobile: true };
+  const { page, origin, errors, until } = await open(t, '?tab=train&per_class=1', options);
+  await until('a model', (s) => s.energies.length > 0);
+  // One drawing less than a model needs: three of each class.
+  const drawing = [[[0.2, 0.2], [0.8, 0.2], [0.5, 0.8]]];
+  const classes = [['line', 2], ['triangle', 3]].map(([name, count]) => ({ name, drawings: Array(count).fill(drawing) }));
+  await kept(page, 'drawings', JSON.stringify({ classes }));
+  await page.goto(`${origin}?tab=train&per_class=1`);
+  await until('the drawings of the last visit', (s) => s.num_drawings === 5 && s.energies.length > 0);
+  await page.touchscreen.tap(...PHONE.draw);
+  await sleep(500);
+  // What the browser says when it takes a finger away from the page, to scroll or to zoom.
+  await page.evaluate(() => {
+    globalThis.taken = [];
+    for (const type of ['touchcancel', 'scroll']) addEventListener(type, () => taken.push(type), { capture: true });
+  });
+  const { from, by, moves } = PHONE.stroke;
+  await swipe(page, Array.from({ length: moves + 1 }, (_, move) => [from[0] + move * by[0], from[1] + move * by[1]]));
+  const moved = await page.evaluate(() => [taken, scrollX, scrollY, visualViewport.pageTop, visualViewport.scale]);
+  await photograph(page, 'draw-phone');
+  assert.deepEqual(moved, [[], 0, 0, 0, 1], 'the page stayed where it was');
+  await until('the sixth drawing', (s) => s.num_drawings === 6, 20);
+  // The line is as the finger drew it: neither the browser nor the page scrolled the pad below it.
+  const stored = async () => JSON.parse(await kept(page, 'drawings')).classes[0].drawings;
+  await eventually('the drawing is kept', async () => (await stored()).length === 3);
+  const [stroke, ...others] = (await stored())[2];
+  assert.deepEqual(others, [], 'one stroke');
+  assert.ok(stroke.length >= 4, `more than its ends: ${JSON.stringify(stroke)}`);
+  const [dx, dy] = [0, 1].map((axis) => stroke.at(-1)[axis] - stroke[0][axis]);
+  assert.ok(dx > 0.3 && Math.abs(dy / dx - by[1] / by[0]) < 0.1, `${dx}, ${dy}`);
+  await page.touchscreen.tap(...PHONE.train);
+  await until('a training step', (s) => s.is_training && s.training_step > 0);
   assert.deepEqual(errors, []);
 });

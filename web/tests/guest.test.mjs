@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { drop, dropUnread, killWorker, open, photograph, sleep } from './browser.mjs';
+import { drop, dropUnread, eventually, killWorker, open, photograph, pressNext, sleep, swipe } from './browser.mjs';
 
 const KIND = { kind: 'no webgpu' };
 
@@ -58,16 +58,9 @@ test('a frame leaves the focus, the wheel and the Tab key to its host', async (t
 test('a finger scrolls the host, but not on a slider', async (t) => {
   const { page, inside, until } = await host(t, 'embed.html?per_class=2&num_steps=100000&play=true', { hasTouch: true, isMobile: true, viewport: { width: 500, height: 600 } });
   await until('chains that run', (s) => s.last_step >= 2);
-  const client = await page.context().newCDPSession(page);
-  const swipe = async (x, y) => {
-    const touch = (type, touchPoints) => client.send('Input.dispatchTouchEvent', { type, touchPoints });
-    await touch('touchStart', [{ x, y }]);
-    for (let step = 1; step <= 10; step += 1) await touch('touchMove', [{ x, y: y - 15 * step }]);
-    await touch('touchEnd', []);
-    await sleep(300);
-    return page.evaluate(() => scrollY);
-  };
-  assert.ok((await swipe(150, 250)) > 50, 'over the chains');
+  await swipe(page, Array.from({ length: 11 }, (_, step) => [150, 250 - 15 * step]));
+  await sleep(300);
+  assert.ok((await page.evaluate(() => scrollY)) > 50, 'over the chains');
   const before = await until('a state', () => true);
   await sleep(500);
   const after = await until('a state', () => true);
@@ -117,12 +110,9 @@ test('a link to a lesson is one entry of the history, and so is each step', asyn
   await page.waitForFunction(() => location.search.includes('tab=lab') && !location.search.includes('fbclid'));
   await sleep(1500);
   assert.equal(await page.evaluate(() => history.length), length, 'nobody went anywhere');
-  // The button Next. The first step has 400 chains, and the second one 2000.
+  // The first step has 400 chains, and the second one 2000.
   const isNext = (s) => /lesson_step=2/.test(s.query) && /num_chains=2000/.test(s.query);
-  for (let y = 60; y < 110; y += 10) {
-    await page.mouse.click(1215, y);
-    if (await until('the next step', isNext, 2).catch(() => null)) break;
-  }
+  await pressNext(page, until, isNext);
   await page.waitForFunction(() => location.search.includes('lesson_step=2') && location.search.includes('lab.num_chains=2000'));
   assert.equal(await page.evaluate(() => history.length), length + 1);
   await page.goBack();
@@ -208,16 +198,32 @@ test('another lesson is told at once, although chains run', async (t) => {
   await page.waitForFunction(() => /lesson 1/.test(document.getElementById('title').textContent), null, { timeout: 2000 });
 });
 
-for (const path of ['?per_class=1', 'embed.html?per_class=1', '?per_class=1&lesson=3']) {
-  test(`axe finds no serious fault in ${path}`, async (t) => {
-    const { page, until } = await open(t, path, KIND);
-    await until('chains', (s) => s.energies.length > 0);
-    await sleep(1000);
-    const source = readFileSync(fileURLToPath(new URL('../node_modules/axe-core/axe.min.js', import.meta.url)), 'utf8');
-    await page.evaluate(source);
-    const { violations } = await page.evaluate(() => globalThis.axe.run());
-    const serious = violations.filter(({ impact }) => impact === 'serious' || impact === 'critical');
-    assert.deepEqual(serious.map(({ id, nodes }) => [id, nodes.map(({ html }) => html)]), []);
+/** Asserts that axe finds no serious fault in the page. */
+async function assertNoFault(page) {
+  await page.evaluate(readFileSync(fileURLToPath(new URL('../node_modules/axe-core/axe.min.js', import.meta.url)), 'utf8'));
+  const { violations } = await page.evaluate(() => globalThis.axe.run());
+  const serious = violations.filter(({ impact }) => impact === 'serious' || impact === 'critical');
+  assert.deepEqual(serious.map(({ id, nodes }) => [id, nodes.map(({ html }) => html)]), []);
+}
+
+const SHOWN = {
+  light: ['?per_class=1', 'embed.html?per_class=1', '?per_class=1&lesson=3', 'embed.html?lesson=3'],
+  dark: ['?per_class=1', 'embed.html?lesson=3'],
+};
+for (const [colorScheme, paths] of Object.entries(SHOWN)) {
+  for (const path of paths) {
+    test(`axe finds no serious fault in ${path}, ${colorScheme}`, async (t) => {
+      const { page, until } = await open(t, path, { ...KIND, colorScheme });
+      await until('chains', (s) => s.energies.length > 0 || s.lab.has_surface);
+      await sleep(1000);
+      await assertNoFault(page);
+    });
+  }
+
+  test(`axe finds no serious fault in a page that cannot start, ${colorScheme}`, async (t) => {
+    const { page } = await open(t, '', { ...KIND, colorScheme, routes: { '**/jempp_bg.wasm': { status: 503, body: '' } } });
+    await page.locator('#failure').waitFor({ state: 'visible' });
+    await assertNoFault(page);
   });
 }
 
@@ -307,23 +313,104 @@ for (const [device, what] of [['quantum', 'does not exist'], ['webgpu', 'this br
   });
 }
 
-test('every size can be had, and comes back', async (t) => {
-  const { page, errors, until } = await open(t, '?per_class=1&play=true&num_steps=100000', KIND);
+/**
+ * Sizes in points, each with a number of pixels per point. From one to the next the layout changes: between small and large
+ * (600×480), tall and wide, one, two and three rows, or in a part that is narrow or low. None has more than 3840×2160 pixels.
+ */
+const WINDOWS = [
+  [1, 1, 1], [2, 400, 2], [400, 2, 3], [120, 600, 1], [600, 120, 2], [320, 240, 3], [390, 300, 1], [440, 300, 2], [448, 449, 3], [449, 448, 1],
+  [390, 844, 3], [844, 390, 2], [545, 479, 1], [547, 480, 2], [599, 480, 3], [600, 479, 1], [600, 480, 2], [717, 480, 3], [853, 413, 1],
+  [1000, 640, 2], [1001, 640, 1], [1280, 800, 1], [1920, 1080, 2], [3840, 2160, 1],
+];
+/** The same for a frame, whose text grows with it, whose controls stand below or beside the chains, and which has a strip for a lesson. */
+const FRAMES = [
+  [1, 1, 3], [2, 300, 1], [400, 2, 2], [130, 150, 1], [200, 170, 3], [239, 239, 2], [240, 240, 1], [400, 300, 3], [300, 400, 2], [320, 459, 1],
+  [480, 461, 2], [640, 480, 3], [880, 600, 1],
+];
+
+/** Gives a page or a frame all these sizes, forwards and backwards, and waits each time until its canvas has the pixels. */
+async function goThrough(frame, sizes, resize) {
+  const has = (pixels) => {
+    const { width, height } = document.getElementById('canvas');
+    return `${width}×${height}` === pixels;
+  };
+  for (const [width, height, ratio] of [...sizes, ...sizes.toReversed()]) {
+    await resize(width, height, ratio);
+    const pixels = `${width * ratio}×${height * ratio}`;
+    const never = async () => {
+      const [is, of] = await frame.evaluate(() => {
+        const { width, height, clientWidth, clientHeight } = document.getElementById('canvas');
+        return [`${width}×${height}`, `${clientWidth}×${clientHeight} at ${devicePixelRatio}`];
+      });
+      assert.fail(`at ${width}×${height} with ratio ${ratio}, the canvas has ${is} pixels (${of}) and never ${pixels}`);
+    };
+    await frame.waitForFunction(has, pixels, { polling: 30, timeout: 10_000 }).catch(never);
+  }
+}
+
+/** Returns a function that gives the window of a page a size in points and a number of pixels per point. */
+async function resizer(page) {
+  const client = await page.context().newCDPSession(page);
+  return (width, height, deviceScaleFactor) => client.send('Emulation.setDeviceMetricsOverride', { width, height, deviceScaleFactor, mobile: false });
+}
+
+// With a ratio from the start, as on a phone, the helper lets canvases follow the ratio that is emulated.
+const RATIO = { deviceScaleFactor: 1 };
+
+test('every size can be had at every pixel ratio, and comes back', async (t) => {
+  const { page, errors, until } = await open(t, '?per_class=1&play=true&num_steps=100000', { ...KIND, ...RATIO });
   await until('chains', (s) => s.energies.length > 0);
-  const sizes = [[1, 1], [2, 400], [400, 2], [440, 300], [390, 300], [320, 240], [449, 448], [448, 449], [600, 120], [120, 600], [853, 413], [1920, 1080], [3840, 2160], [390, 844], [844, 390], [1280, 800]];
+  const resize = await resizer(page);
   for (const tab of ['', '&tab=plots', '&tab=lab', '&tab=train', '&lesson=1']) {
     await page.evaluate((query) => history.pushState(null, '', query), `?per_class=1&play=true&num_steps=100000${tab}`);
     await page.evaluate(() => dispatchEvent(new PopStateEvent('popstate')));
-    for (const [width, height] of [...sizes, ...sizes.toReversed()]) {
-      await page.setViewportSize({ width, height });
-      await sleep(60);
-    }
+    await goThrough(page, WINDOWS, resize);
   }
   const state = await until('a state', () => true);
   assert.equal(state.failure, null);
   assert.equal(await page.locator('#failure').isVisible(), false);
   assert.deepEqual(errors, []);
 });
+
+test('a frame can have every size at every pixel ratio, and comes back', async (t) => {
+  const options = { ...RATIO, viewport: { width: 900, height: 700 } };
+  const { page, errors, inside, until } = await host(t, 'embed.html?per_class=1&play=true&num_steps=100000', options);
+  await until('chains', (s) => s.energies.length > 0);
+  const emulate = await resizer(page);
+  const resize = async (width, height, ratio) => {
+    await emulate(900, 700, ratio);
+    await page.evaluate(([width, height]) => Object.assign(document.getElementById('frame').style, { width: `${width}px`, height: `${height}px` }), [width, height]);
+  };
+  for (const query of ['per_class=1&play=true&num_steps=100000', 'lesson=3&play=true', 'tab=lab&lab.view=slice']) {
+    await page.evaluate((value) => document.getElementById('frame').contentWindow.postMessage({ jempp: 'show', value }), query);
+    await goThrough(inside(), FRAMES, resize);
+  }
+  const state = await until('a state', () => true);
+  assert.equal(state.failure, null);
+  assert.equal(await inside().locator('#failure').isVisible(), false);
+  assert.deepEqual(errors, []);
+});
+
+// The text of a lesson is open at first in a frame as high as this one.
+const AT_REST = [
+  ['per_class=1', 300, () => globalThis.jempp?.state?.()?.energies.length > 0],
+  ['lesson=3', 500, () => globalThis.jempp?.state?.()?.lab.has_surface],
+];
+for (const [query, height, isThere] of AT_REST) {
+  test(`a frame that is opened late looks as one that was never folded: ${query}`, async (t) => {
+    const frame = (id, height) => `<iframe id="${id}" title="${id}" src="embed.html?${query}" style="display: block; border: 0; width: 400px; height: ${height}px"></iframe>`;
+    const body = `<!doctype html><html lang="en"><title>A lecture</title><body>${frame('early', height)}${frame('late', 2)}`;
+    const routes = { '**/host.html': { contentType: 'text/html', body } };
+    // Chains would move: with less motion, they rest at their starts.
+    const { page, errors } = await open(t, 'host.html', { ...KIND, routes, reducedMotion: 'reduce', viewport: { width: 900, height: 1100 } });
+    for (const inside of page.frames().slice(1)) await inside.waitForFunction(isThere, null, { timeout: 120_000 });
+    await sleep(500);
+    await page.evaluate((height) => (document.getElementById('late').style.height = `${height}px`), height);
+    const picture = (id) => page.locator(`#${id}`).screenshot();
+    await eventually('one picture', async () => (await picture('early')).equals(await picture('late')), 20);
+    assert.deepEqual(errors, []);
+  });
+}
 
 test('one line puts a frame into a page, which can play it and hear what it does', async (t) => {
   const { page, errors } = await open(t, 'lecture.html', { ...KIND, viewport: { width: 900, height: 900 } });

@@ -4,38 +4,12 @@ import { cpSync, mkdtempSync, readFileSync, readdirSync, renameSync, rmSync, wri
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { DIST, drop, dropUnread, killWorker, open, sleep } from './browser.mjs';
+import { DIST, drop, dropUnread, eventually, kept, killWorker, open, pressNext, sleep, untilIn } from './browser.mjs';
 
 const KIND = { kind: 'no webgpu' };
 const DIGITS = '../../assets/mnist/mnist.safetensors';
 const MOONS = '../../assets/two-moons.safetensors';
 const isThere = (name) => (s) => s.model === name && s.energies.length > 0;
-
-async function eventually(what, isSo, secs = 60) {
-  for (const end = Date.now() + secs * 1000; Date.now() < end; await sleep(100)) if (await isSo()) return;
-  throw new Error(`${what}: not so within ${secs} s`);
-}
-
-/** Reads or writes a value that the browser keeps for the page. Of a model, this is the name. */
-const kept = (page, key, value) =>
-  page.evaluate(
-    ([key, value]) =>
-      new Promise((resolve, reject) => {
-        const opening = indexedDB.open('jempp', 1);
-        opening.onerror = () => reject(opening.error);
-        opening.onsuccess = () => {
-          const deal = opening.result.transaction('kept', 'readwrite');
-          const store = deal.objectStore('kept');
-          const request = value ? store.put(value, key) : store.get(key);
-          deal.onabort = () => reject(deal.error);
-          deal.oncomplete = () => {
-            opening.result.close();
-            resolve(request.result?.name ?? request.result ?? null);
-          };
-        };
-      }),
-    [key, value],
-  );
 
 test('a model file is offered on the next visit', async (t) => {
   const { page, origin, until } = await open(t, '?per_class=1', KIND);
@@ -157,6 +131,24 @@ test('finished lessons are remembered, and so is the first visit', async (t) => 
   await page.goto(`${origin}?lesson=3`);
   const there = await until('a lesson by its link', (s) => s.lesson && s.finished_lessons.length > 0);
   assert.match(there.query, /lesson=3/);
+});
+
+test('two tabs keep the lessons that either of them finishes', async (t) => {
+  const { page, origin, until } = await open(t, '?lesson=1&lesson_step=99', KIND);
+  const second = await page.context().newPage();
+  await second.goto(`${origin}?lesson=3&lesson_step=99`);
+  const tabs = [[page, until, 1], [second, untilIn(second), 3]];
+  for (const [, until] of tabs) await until('the last step of a lesson', (s) => s.lesson && !/lesson_step=99/.test(s.query));
+  const lessons = async () => JSON.parse(await kept(page, 'memory'))?.lessons ?? [];
+  for (const [tab, until, number] of tabs) {
+    await tab.bringToFront();
+    await pressNext(tab, until, (s) => s.finished_lessons.includes(number));
+    await eventually(`lesson ${number} is remembered`, async () => (await lessons()).includes(number));
+  }
+  assert.deepEqual(await lessons(), [1, 3]);
+  await second.goto(origin);
+  const later = await tabs[1][1]('the lessons', (s) => s.finished_lessons.length > 0);
+  assert.deepEqual(later.finished_lessons, [1, 3]);
 });
 
 test('a page that is open outlives a new build', async (t) => {

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { crc32, deflateRawSync, deflateSync } from 'node:zlib';
-import { open, photograph } from './browser.mjs';
+import { mean, open, photograph } from './browser.mjs';
 
 const u32 = (n) => { const b = Buffer.alloc(4); b.writeUInt32BE(n >>> 0); return b; };
 const le = (...pairs) => Buffer.concat(pairs.map(([size, n]) => { const b = Buffer.alloc(size); b.writeUIntLE(n >>> 0, 0, size); return b; }));
@@ -180,4 +180,59 @@ test('files are kept although their tab is left at once', async (t) => {
   await page.goto(`${origin}?tab=train&per_class=1`);
   const again = await until('the same classes', (s) => found(s).length === 2);
   assert.deepEqual(found(again), found(first));
+});
+
+/**
+ * A picture of 32×64 pixels that the browser makes: whole blocks of 8×8 pixels in black and white, which a JPEG keeps as they
+ * are. If it lies, its pixels are those that a camera stores that was held on its side.
+ */
+async function picture(page, type, isLying) {
+  const bytes = await page.evaluate(async ([type, isLying]) => {
+    const canvas = isLying ? new OffscreenCanvas(64, 32) : new OffscreenCanvas(32, 64);
+    const pen = canvas.getContext('2d');
+    pen.fillRect(0, 0, 64, 64);
+    pen.fillStyle = 'white';
+    for (const [x, y, width, height] of [[0, 0, 16, 8], [0, 8, 8, 32]]) {
+      if (isLying) pen.fillRect(y, 32 - x - width, height, width);
+      else pen.fillRect(x, y, width, height);
+    }
+    const blob = await canvas.convertToBlob({ type, quality: 1 });
+    return [...new Uint8Array(await blob.arrayBuffer())];
+  }, [type, isLying]);
+  return Buffer.from(bytes);
+}
+
+/** A JPEG with the EXIF tag of a camera: it is seen upright after a quarter turn clockwise. */
+function tagged(jpeg) {
+  const exif = Buffer.from('Exif\0\0MM\0\x2a\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0', 'latin1');
+  return Buffer.concat([jpeg.subarray(0, 2), Buffer.from([0xff, 0xe1, 0, exif.length + 2]), exif, jpeg.subarray(2)]);
+}
+
+// The same picture, upright, as AVIF, which browsers read and do not write. Made by Pillow 13.0 with quality 100.
+const AVIF = 'AAAAIGZ0eXBhdmlmAAAAAGF2aWZtaWYxbWlhZk1BMUIAAADrbWV0YQAAAAAAAAAhaGRscgAAAAAAAAAAcGljdAAAAAAAAAAAAAAAAAAAAAAOcGl0bQAAAAAAAQAAAB5pbG9jAAAAAEQAAAEAAQAAAA'
+  + 'EAAAETAAAAIwAAAChpaW5mAAAAAAABAAAAGmluZmUCAAAAAAEAAGF2MDFDb2xvcgAAAABqaXBycAAAAEtpcGNvAAAAFGlzcGUAAAAAAAAAIAAAAEAAAAAQcGl4aQAAAAADCAgIAAAADGF2MUOBAAwA'
+  + 'AAAAE2NvbHJuY2x4AAEADQAGgAAAABdpcG1hAAAAAAAAAAEAAQQBAoMEAAAAK21kYXQSAAoJGBF//yQENBoQMhREAADgzKCTEBSzMG4nqLapiD9s8g==';
+
+test('chains start from pictures as they are seen: turned by a camera, WebP, and AVIF', async (t) => {
+  // With less motion, the chains rest at their starts.
+  const { page, errors, until } = await open(t, '?per_class=1', { kind: 'no webgpu', reducedMotion: 'reduce' });
+  let shown = await until('chains', (s) => s.energies.length > 0);
+  /** The mean energy of the chains that start from a picture. */
+  async function energyOf(name, content) {
+    await drop(page, [[name, content]]);
+    const isOther = (s) => s.energies.length > 0 && JSON.stringify(s.energies) !== JSON.stringify(shown.energies);
+    shown = await until(`chains that start from ${name}`, isOther, 30);
+    return mean(shown.energies[0]);
+  }
+  const upright = await energyOf('upright.png', await picture(page, 'image/png', false));
+  const lying = await energyOf('lying.jpg', await picture(page, 'image/jpeg', true));
+  const jpeg = await energyOf('camera.jpg', tagged(await picture(page, 'image/jpeg', true)));
+  const webp = await energyOf('lying.webp', await picture(page, 'image/webp', true));
+  const avif = await energyOf('upright.avif', Buffer.from(AVIF, 'base64'));
+  t.diagnostic(`energies: ${JSON.stringify({ upright, lying, jpeg, webp, avif })}`);
+  const isSame = (one, other) => Math.abs(one - other) < 0.05 * Math.abs(upright - lying);
+  assert.ok(isSame(jpeg, upright), 'the tag of the camera turns the picture');
+  assert.ok(isSame(webp, lying), 'WebP');
+  assert.ok(isSame(avif, upright), 'AVIF');
+  assert.deepEqual(errors, []);
 });

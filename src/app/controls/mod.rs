@@ -11,6 +11,7 @@ use super::{
     pixels::SMALL,
     state::{IDENTICAL, RunState},
     theme,
+    words::rounded,
 };
 use crate::{
     config::{
@@ -29,11 +30,17 @@ pub(super) fn ui(ui: &mut Ui, run: &mut RunState, tab: &mut Tab) {
         return;
     };
     egui::ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
+        hover_names(ui);
         ui.add_space(4.0);
         compare(ui, run, tab, &model, true);
         lanes(ui, run, &model);
         ui.add_space(8.0);
     });
+}
+
+/// Lets the names of sliders show the explanation too. A name whose text can be selected takes the mouse for itself.
+pub(super) fn hover_names(ui: &mut Ui) {
+    ui.style_mut().interaction.selectable_labels = false;
 }
 
 /// Draws the rules of all lanes, and the buttons that add and remove lanes.
@@ -48,7 +55,8 @@ pub(super) fn lanes(ui: &mut Ui, run: &mut RunState, model: &ModelInfo) {
         } else {
             let kind = kind_name(lane.sampler.kind);
             // Visible even if the lane is collapsed.
-            let title = format!("Lane {}: {kind}, {}", index + 1, beta(&lane));
+            let beta = beta(&lane).map_or_else(String::new, |beta| format!(", β = {beta}"));
+            let title = format!("Lane {}: {kind}{beta}", index + 1);
             let color = contrast::readable(ui, theme::LANES[index % theme::LANES.len()]);
             let title = RichText::new(title).color(color).strong();
             egui::CollapsingHeader::new(title).id_salt(("lane", index)).default_open(true).show(
@@ -192,14 +200,14 @@ fn number(
 fn hover(field: &Field, default: impl std::fmt::Display, teaches: &str) -> String {
     let (low, high) = field.range.unwrap_or((0.0, f64::INFINITY));
     format!(
-        "{}\n\n{teaches}\n\n{default}. Allowed: {low} to {high}. To go beyond the slider, type a number.",
+        "{teaches}\n\n{}\n\n{default}. Allowed: {low} to {high}. To go beyond the slider, type a number.",
         field.help.trim()
     )
 }
 
 /// Draws the controls of one rule.
 pub(super) fn rule(ui: &mut Ui, lane: &mut LaneConfig, target: &RuleTarget<'_>, index: usize) {
-    ui.spacing_mut().slider_width = fit(ui.available_width() - 196.0, 40.0, 240.0);
+    ui.spacing_mut().slider_width = fit(ui.available_width() - 196.0, 30.0, 240.0);
     let default = target.default_rule();
     let before = lane.sampler.kind;
     let of = |name| target.field(name);
@@ -272,13 +280,14 @@ pub(super) fn rule(ui: &mut Ui, lane: &mut LaneConfig, target: &RuleTarget<'_>, 
         ui,
         &mut sampler.noise_std,
         "noise σ",
-        &of("noise_std"),
+        &Field { help: noise_formula(kind), ..of("noise_std") },
         own(defaults.noise_std),
         target.says(
-            "The random noise in every step. Without it, the chain only slides into the nearest valley. With \
-             √(2α), or √(2Nα) with PYLD, it samples p(x) itself, which for images mostly looks like noise.",
-            "The random noise in every step. Without it, the chain only slides into the nearest valley. With \
-             √(2α) it samples p(x) itself.",
+            "Size of the random push in each step. With none, a chain slides into the nearest valley. With more, \
+             it can leave the valley. At temperature 1, images mostly turn into noise: a noise image is usually \
+             less likely than a real one, but there are vastly more of them.",
+            "Size of the random push in each step. With none, a chain slides into the nearest valley. With more, \
+             it can leave the valley.",
         ),
     );
     if matches!(kind, SamplerKind::ProximalSgld | SamplerKind::Pyld) {
@@ -322,8 +331,8 @@ pub(super) fn rule(ui: &mut Ui, lane: &mut LaneConfig, target: &RuleTarget<'_>, 
     }
     if matches!(target, RuleTarget::Model(..)) {
         ui.checkbox(&mut lane.is_conditional, "steer towards the row's class").on_hover_text(
-            "On: a chain of class y walks down class_energy(x, y) = -logits[y], so it follows p(x|y). Off: it \
-             follows p(x) and may turn into another class. The energies shown are always those of p(x).",
+            "On: each chain is pulled towards its row's class y. It walks down -logits[y] and so follows p(x|y). \
+             Off: it follows p(x) and may turn into another class. The energies shown are always those of p(x).",
         );
     }
     egui::CollapsingHeader::new("More").id_salt(("more", index)).show(ui, |ui| {
@@ -331,15 +340,46 @@ pub(super) fn rule(ui: &mut Ui, lane: &mut LaneConfig, target: &RuleTarget<'_>, 
     });
 }
 
+/// What the noise of a sampler leads to, as a formula.
+fn noise_formula(kind: SamplerKind) -> &'static str {
+    match kind {
+        SamplerKind::Sgld => {
+            "With small steps it samples p(x)^β, β = 2α/σ²: p(x) itself with σ = √(2α)."
+        }
+        SamplerKind::ProximalSgld => {
+            "With small steps and nothing clipped it samples p(x)^β, β = 2α/σ²: p(x) itself with σ = √(2α)."
+        }
+        SamplerKind::Pyld => {
+            "With small steps and nothing clipped it samples p(x)^β, β = 2Nα/σ²: p(x) itself with σ = √(2Nα)."
+        }
+        SamplerKind::NormalizedGradient => "What these steps sample is not known.",
+        SamplerKind::Mala => "It samples p(x)^β, β = 2α/σ²: p(x) itself with σ = √(2α).",
+    }
+}
+
 /// Draws the choice of how the step size changes along a run.
 fn schedule(ui: &mut Ui, sampler: &mut SamplerConfig, target: &RuleTarget<'_>, index: usize) {
     let kind = sampler.kind;
+    let factor = rounded(sampler.final_step_factor);
+    let says = |schedule: StepSchedule, help: &str| match schedule {
+        StepSchedule::Constant => help.to_string(),
+        _ => {
+            let help = help.replace("`final_step_factor`", &factor);
+            format!("{} The noise falls with its square root: 2α/σ² stays.", help.trim())
+        }
+    };
+    let choices: Vec<_> = StepSchedule::ALL
+        .iter()
+        .map(|&(schedule, help)| (schedule, says(schedule, help)))
+        .collect();
+    let choices: Vec<_> =
+        choices.iter().map(|(schedule, help)| (*schedule, help.as_str())).collect();
     choose(
         ui,
         "α schedule",
         ("schedule", index),
         &mut sampler.step_schedule,
-        StepSchedule::ALL,
+        &choices,
         schedule_name,
         |schedule| match (kind, schedule) {
             (_, StepSchedule::Constant) => None,
@@ -388,30 +428,26 @@ fn more(ui: &mut Ui, lane: &mut LaneConfig, target: &RuleTarget<'_>, index: usiz
     }
 }
 
-/// The inverse temperature β = 2α/σ² in words, as in `2α/σ² = 20000`.
-fn beta(lane: &LaneConfig) -> String {
-    // A step of PYLD is N inner steps long.
-    let formula = if lane.sampler.kind == SamplerKind::Pyld { "2Nα/σ²" } else { "2α/σ²" };
-    match lane.sampler.inverse_temperature() {
-        Some(beta) if beta.is_finite() => format!("{formula} = {}", format_number(beta)),
-        Some(_) => format!("{formula} = ∞"),
-        None => "no temperature".into(),
-    }
+/// The inverse temperature β = 2α/σ² as text, if the sampler has one.
+fn beta(lane: &LaneConfig) -> Option<String> {
+    let beta = lane.sampler.inverse_temperature()?;
+    Some(if beta.is_finite() { format_number(beta) } else { "∞".into() })
 }
 
 /// Shows β = 2α/σ², which is always visible, and the effect of PYLD on it.
 fn temperature(ui: &mut Ui, lane: &LaneConfig) {
     let sampler = &lane.sampler;
-    if sampler.inverse_temperature().is_none() {
-        let text = format!("{}: every step has the same length", beta(lane));
-        ui.label(RichText::new(text).strong())
+    let Some(beta) = beta(lane) else {
+        ui.label(RichText::new("no temperature: every step has the same length").strong())
             .on_hover_text(
                 "The other samplers take shorter steps where the energy is flatter; with small steps they \
                  sample p(x)^β. Here the step length does not depend on the gradient: at a minimum the chain \
                  jumps back and forth. No formula for its distribution is known.",
             );
         return;
-    }
+    };
+    // A step of PYLD is N inner steps long.
+    let formula = if sampler.kind == SamplerKind::Pyld { "2Nα/σ²" } else { "2α/σ²" };
     let (step, noise) = (sampler.whole_step_size(), sampler.noise_std);
     let meaning = if noise == 0.0 {
         let clips = matches!(sampler.kind, SamplerKind::ProximalSgld | SamplerKind::Pyld);
@@ -420,7 +456,7 @@ fn temperature(ui: &mut Ui, lane: &LaneConfig) {
     } else {
         format!("temperature {}", format_number(noise * noise / (2.0 * step)))
     };
-    ui.label(RichText::new(format!("{} ({meaning})", beta(lane))).strong()).on_hover_text(
+    ui.label(RichText::new(format!("{formula} = {beta} ({meaning})")).strong()).on_hover_text(
         "With small steps the chain samples p(x)^β with β = 2α/σ²; a step of PYLD counts as N·α. JEM's \
          published setting gives β = 20,000. JEM++ adds no noise: β = ∞. Both mostly descend; the literature \
          still calls it sampling. β = 1 samples p(x) itself.",

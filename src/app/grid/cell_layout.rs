@@ -12,7 +12,7 @@ pub(super) const HEADER: f32 = 18.0;
 const CLASS_GAP: f32 = 5.0;
 /// The images are enlarged by a whole factor if they then fill at least this fraction of the space.
 const WHOLE_FACTOR_FILL: f32 = 0.66;
-/// A less usual arrangement must enlarge the images by at least this factor.
+/// A less usual arrangement must enlarge the images, or the part of them that is seen, by at least this factor.
 const WORTH_IT: f32 = 1.1;
 
 /// What has to be arranged.
@@ -50,7 +50,7 @@ pub(super) struct CellLayout {
 
 impl CellLayout {
     /// The arrangement with the largest images that fits into `room`: lanes side by side or below each other, and
-    /// each class on one line or on several.
+    /// each class on one line or on several. If none fits, the one of which the largest part is seen.
     pub(super) fn fit(contents: Contents, room: Vec2, min_pitch: f32, ppp: f32) -> Self {
         let mut best: Option<Self> = None;
         for is_stacked in [false, true] {
@@ -67,10 +67,12 @@ impl CellLayout {
                 let across = contents.per_class.div_ceil(lines).max(1);
                 let other =
                     Self::arranged(contents, [across, lines], is_stacked, room, min_pitch, ppp);
-                let is_better = best.as_ref().is_none_or(|best| {
-                    other.fits(room) && other.image.x > best.image.x * WORTH_IT
-                        || !best.fits(room) && other.fits(room)
-                });
+                let is_better =
+                    best.as_ref().is_none_or(|best| match [best, &other].map(|it| it.fits(room)) {
+                        [true, true] => other.image.x > best.image.x * WORTH_IT,
+                        [false, false] => other.seen(room) > best.seen(room) * WORTH_IT,
+                        [_, fits] => fits,
+                    });
                 if is_better {
                     best = Some(other);
                 }
@@ -123,9 +125,15 @@ impl CellLayout {
         }
     }
 
-    fn fits(&self, room: Vec2) -> bool {
+    pub(super) fn fits(&self, room: Vec2) -> bool {
         let total = self.total();
         total.x <= room.x + 0.01 && total.y <= room.y + 0.01
+    }
+
+    /// The part of the whole that is seen at once in `room`, from 0 to 1.
+    fn seen(&self, room: Vec2) -> f32 {
+        let part = (room / self.total()).min(Vec2::ONE).max(Vec2::ZERO);
+        part.x * part.y
     }
 
     fn header(&self) -> f32 {
@@ -240,6 +248,20 @@ mod tests {
         let tall = CellLayout::fit(contents(1, 3, 2), vec2(200.0, 800.0), MIN_PITCH, 1.0);
         let wide = CellLayout::fit(contents(2, 8, 2), vec2(900.0, 200.0), MIN_PITCH, 1.0);
         assert!(tall.is_stacked && !wide.is_stacked);
+    }
+
+    #[test]
+    fn of_cells_that_do_not_fit_most_are_seen() {
+        let across = |per_class: usize, lanes: usize, room: Vec2| {
+            let cells = CellLayout::fit(contents(10, per_class, lanes), room, 25.0, 1.0);
+            assert!(!cells.fits(room) && cells.pitch == 25.0);
+            cells.across
+        };
+        // A low window shows some rows, and a narrow one most columns.
+        assert_eq!(across(10, 1, vec2(290.0, 100.0)), 10);
+        assert_eq!(across(10, 1, vec2(225.0, 300.0)), 10);
+        // Half of each row would be hidden here, so it takes two lines.
+        assert_eq!(across(10, 1, vec2(130.0, 490.0)), 5);
     }
 
     #[test]

@@ -4,8 +4,9 @@ mod cell_layout;
 mod row_name;
 
 use egui::{
-    Color32, FontId, Mesh, Rect, Role, ScrollArea, Sense, Shape, Stroke, StrokeKind, TextStyle,
-    Tooltip, Ui, UiBuilder, Vec2, WidgetInfo, pos2, vec2,
+    Color32, FontId, Label, Mesh, Rect, RichText, Role, ScrollArea, Sense, Shape, Stroke,
+    StrokeKind, TextStyle, Tooltip, Ui, UiBuilder, Vec2, WidgetInfo, pos2, style::ScrollStyle,
+    vec2,
 };
 
 use self::{
@@ -16,20 +17,31 @@ use super::{
     atlas::Atlas,
     contrast,
     fit::fit,
-    magnifier::{ChainDetails, elided, name_of},
+    magnifier::{ChainDetails, elided_lane, name_of},
     pixels::SMALL,
     size_class,
     state::{RunState, Selection},
     theme,
 };
-use crate::worker::{LaneNumbers, ModelInfo};
+use crate::{
+    counts::grouped,
+    worker::{LaneNumbers, ModelInfo},
+};
 
 /// The approximate width of the row names.
 pub(super) const NAMES: f32 = 60.0;
 /// The minimum cell size in points. If cells would be smaller, the grid scrolls.
-const MIN_PITCH: f32 = 14.0;
-/// The minimum cell size on a small screen, which has finer pixels and should show all chains at once.
-const SMALL_MIN_PITCH: f32 = 8.0;
+pub(super) const MIN_PITCH: f32 = 14.0;
+/// The minimum cell size in a small window, which has no magnifier: a garment can still be recognized.
+pub(super) const SMALL_MIN_PITCH: f32 = 25.0;
+/// The minimum cell size in a picture and in a frame of another page, where all chains should be seen without scrolling.
+pub(super) const BARE_MIN_PITCH: f32 = 8.0;
+/// In a narrow window, the cells may be smaller by this factor.
+const NARROW: f32 = 0.8;
+/// The width beside the cells of a grid that scrolls, beyond [`NAMES`]: the bar, and space for longer names.
+pub(super) const BESIDE_SCROLLED: f32 = 24.0;
+/// The height of the line that says how many chains a grid that scrolls shows.
+const NOTE: f32 = 16.0;
 /// Screens of at least this size have space for an enlarged chain.
 const MAGNIFIED: Vec2 = vec2(440.0, 420.0);
 
@@ -42,12 +54,14 @@ pub(super) enum Action {
     OnlyClass(u32),
 }
 
-/// Draws the grids. Returns the element that was clicked.
+/// Draws the grids with cells of at least `min_pitch`. If these do not fit, the grid scrolls and says how many it shows. Returns
+/// the element that was clicked.
 pub(super) fn ui(
     ui: &mut Ui,
     run: &RunState,
     model: &ModelInfo,
     atlases: &[Atlas],
+    min_pitch: f32,
 ) -> Option<Action> {
     let (record, (step, lanes)) = (run.record.as_ref()?, run.shown_images()?);
     let labels = &record.request.labels;
@@ -72,27 +86,44 @@ pub(super) fn ui(
     let names_width = names_width.min(whole.width() * 0.22).min(100.0);
     let snap = |value: f32| (value * ppp).round() / ppp;
     let min = pos2(snap(whole.left() + names_width), snap(whole.top()));
-    let area = Rect::from_min_max(min, whole.max.max(min));
+    let mut area = Rect::from_min_max(min, whole.max.max(min));
 
     let [_, h, w] = model.shape;
     let is_small = size_class::is_small(ui.ctx());
-    let min_pitch = if is_small { SMALL_MIN_PITCH } else { MIN_PITCH };
     let contents = Contents { image: [h, w], classes: rows, per_class: columns, lanes: num_lanes };
-    let cells = CellLayout::fit(contents, area.size(), min_pitch, ppp);
+    let bar = ScrollStyle::thin().allocated_width();
+    let min_pitch = match is_small {
+        // Somewhat smaller cells are better than a grid that also scrolls sideways.
+        true => fit((area.width() - bar) / columns.max(1) as f32, NARROW * min_pitch, min_pitch),
+        false => min_pitch,
+    };
+    let mut cells = CellLayout::fit(contents, area.size(), min_pitch, ppp);
+    let scrolls = !cells.fits(area.size());
+    let has_note = scrolls && area.height() >= 2.0 * min_pitch + NOTE;
+    let bars = if scrolls { Vec2::splat(bar) } else { Vec2::ZERO };
+    if scrolls {
+        area.max.y -= if has_note { NOTE } else { 0.0 };
+        cells = CellLayout::fit(contents, area.size() - bars, min_pitch, ppp);
+    }
     let total = cells.total();
     // Names and cells are centred together.
-    let spare = (area.size() - total).max(Vec2::ZERO);
+    let spare = (area.size() - total - bars).max(Vec2::ZERO);
     let shift =
         vec2(snap(spare.x / 2.0), if is_small { 0.0 } else { snap(spare.y.min(12.0) / 2.0) });
-    let (whole, area) = (
+    let (whole, mut area) = (
         Rect::from_min_max(whole.min + shift, whole.max),
         Rect::from_min_max(area.min + shift, area.max),
     );
+    if scrolls {
+        // The bars are next to the cells.
+        area.max = area.max.min(area.min + total + bars);
+    }
     let mut action = None;
     let scrolled = ui.scope_builder(UiBuilder::new().max_rect(area), |ui| {
         // The scroll bar is always visible if there is more to see, not only under the mouse.
-        ui.spacing_mut().scroll = egui::style::ScrollStyle::thin();
-        ScrollArea::both().id_salt("grid").auto_shrink(false).show(ui, |ui| {
+        ui.spacing_mut().scroll = ScrollStyle::thin();
+        let scroll = ScrollArea::both().id_salt("grid").auto_shrink(false).animated(false);
+        scroll.show(ui, |ui| {
             let (rect, _) = ui.allocate_exact_size(total, Sense::hover());
             let corner = pos2(snap(rect.left()), snap(rect.top()));
             for lane in 0..lanes.len() {
@@ -109,6 +140,14 @@ pub(super) fn ui(
                 };
                 let at = corner + cells.lane_at(lane, ppp);
                 action = action.or(painter.ui(ui, at, &cells, atlases.get(lane)));
+            }
+            // A chain that was selected with the keys, or whose panel takes a part of the space, comes into view.
+            if let Some(selected) = newly_selected(ui, run.selected, area.size())
+                && let Some(place) = chains.iter().position(|&chain| chain == selected.chain)
+            {
+                let at = corner + cells.lane_at(selected.lane, ppp);
+                // Without the edges, which may lie a fraction of a point outside a grid that does not scroll.
+                ui.scroll_to_rect(cells.rects(at, place).0.shrink(1.0), None);
             }
             corner
         })
@@ -149,7 +188,33 @@ pub(super) fn ui(
         let rect = Rect::from_min_size(pos2(at.x, top), vec2(cells.lane_width() + 8.0, HEADER));
         lane_name(ui, rect, area, lane, &run.lane_name(lane));
     }
+    if has_note {
+        let seen = scrolled.inner.inner_rect.expand(1.0);
+        let is_seen = |lane: usize, place: usize| {
+            seen.contains_rect(cells.rects(corner + cells.lane_at(lane, ppp), place).0)
+        };
+        let num_seen: usize = (0..lanes.len())
+            .map(|lane| (0..chains.len()).filter(|&place| is_seen(lane, place)).count())
+            .sum();
+        let (num_seen, count) = (grouped(num_seen), grouped(chains.len() * lanes.len()));
+        let text = format!("{num_seen} of {count} chains shown: scroll for more");
+        let below = area.bottom()..=area.bottom() + NOTE;
+        let line = Rect::from_x_y_ranges(whole.x_range(), below);
+        ui.put(line, Label::new(RichText::new(text).size(SMALL)).truncate());
+    }
     action
+}
+
+/// The selected chain, if in the last frame another one or none was selected, or the chains had another space.
+fn newly_selected(ui: &Ui, selected: Option<Selection>, space: Vec2) -> Option<Selection> {
+    let id = ui.scope_id().with("selected");
+    let now = (selected, space);
+    let before = ui.ctx().data_mut(|data| {
+        let before = data.get_temp::<(Option<Selection>, Vec2)>(id);
+        data.insert_temp(id, now);
+        before
+    });
+    selected.filter(|_| before != Some(now))
 }
 
 /// Whether the model predicts the class of the row for a chain that has not exploded.
@@ -169,7 +234,7 @@ fn lane_name(ui: &Ui, rect: Rect, clip: Rect, lane: usize, name: &str) {
     let response = ui.interact(seen, ui.scope_id().with(("lane", lane)), Sense::hover());
     response.widget_info(|| WidgetInfo::labeled(Role::Label, true, &text));
     let color = contrast::readable(ui, theme::LANES[lane % theme::LANES.len()]);
-    let galley = elided(ui, &text, TextStyle::Body.resolve(ui.style()), seen.width(), color);
+    let galley = elided_lane(ui, &text, TextStyle::Body.resolve(ui.style()), seen.width(), color);
     let at = pos2(seen.left(), seen.center().y - galley.size().y / 2.0);
     ui.painter().galley(at, galley, color);
     response.on_hover_text(format!("Lane {text}"));
@@ -228,11 +293,18 @@ impl LaneGrid<'_> {
         let (mut frames, mut images) = (Mesh::default(), Mesh::with_texture(texture));
         let mut above = Vec::new();
         let screen = ui.ctx().content_rect().size();
-        let can_magnify = screen.x >= MAGNIFIED.x && screen.y >= MAGNIFIED.y;
+        // Where the mouse rests after a click, as after Play on the card, it asks for nothing.
+        let has_moved = ui.input(|input| {
+            input.pointer.time_since_last_movement() < input.pointer.time_since_last_click()
+        });
+        let can_magnify = has_moved && screen.x >= MAGNIFIED.x && screen.y >= MAGNIFIED.y;
         let mut action = None;
         for (place, &chain) in self.chains.iter().enumerate() {
             let (frame, image) = cells.rects(corner, place);
-            if !ui.is_rect_visible(frame) {
+            let selection = Selection { lane: self.lane, chain };
+            let is_selected = self.run.selected == Some(selection);
+            // The selected cell keeps the focus of the keyboard while it comes into view.
+            if !ui.is_rect_visible(frame) && !is_selected {
                 continue;
             }
             let Some((_, uv)) = atlas?.cell(chain) else { continue };
@@ -245,8 +317,6 @@ impl LaneGrid<'_> {
             } else if self.numbers.is_some_and(|n| shows_own_class(n, self.labels, chain)) {
                 mark(image, &mut above);
             }
-            let selection = Selection { lane: self.lane, chain };
-            let is_selected = self.run.selected == Some(selection);
             let id = ui.scope_id().with(("cell", self.lane, chain));
             // Only one cell can take the keyboard focus, because a hundred tab stops would make the controls
             // hard to reach.
@@ -330,6 +400,7 @@ impl LaneGrid<'_> {
 
     fn chain(&self, chain: usize) -> ChainDetails<'_> {
         ChainDetails {
+            run: self.run,
             model: self.model,
             numbers: self.numbers,
             chain,

@@ -28,6 +28,8 @@ const DATA: [(DatasetName, &str); 6] = [
     (DatasetName::Checkerboard, "checkerboard"),
     (DatasetName::Pinwheel, "pinwheel"),
 ];
+/// What the button Undo does.
+const UNDO: &str = "Bring back the run before the last restart, seed, energy, number of chains or start: settings, record and step (Ctrl+Z).";
 /// The bundled models with inputs in the plane.
 const MODELS: [&str; 2] = ["two-moons", "two-moons-classifier"];
 
@@ -66,6 +68,7 @@ pub(super) fn ui(ui: &mut Ui, lab: &mut Lab, tool: &mut Tool) {
         );
         return;
     }
+    controls::hover_names(ui);
     ui.spacing_mut().slider_width = fit(ui.available_width() - 178.0, 40.0, 240.0);
     target(ui, lab, tool);
     ui.separator();
@@ -350,10 +353,9 @@ pub(super) fn transport(ui: &mut Ui, lab: &mut Lab) {
         if new_seed.on_hover_text("Other starts and other noise (N).").clicked() {
             lab.reseed();
         }
-        let undo = ui.add_enabled(lab.can_undo_seed(), Button::new("Undo seed"));
-        let undo = undo.on_hover_text("The starts and the noise before the last new seed.");
-        if undo.on_disabled_hover_text("There is no earlier seed to bring back.").clicked() {
-            lab.undo_seed();
+        let undo = ui.add_enabled(lab.can_undo(), Button::new("Undo")).on_hover_text(UNDO);
+        if undo.on_disabled_hover_text(transport::NOTHING_TO_UNDO).clicked() {
+            lab.undo();
         }
         ui.separator();
         ui.spacing_mut().interact_size.x = transport::NUMBER_WIDTH;

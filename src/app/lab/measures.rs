@@ -270,12 +270,13 @@ fn agreement(ui: &mut Ui, lab: &Lab, height: f32, shown: &mut MeasuresView) {
     let lanes = &lab.record.lanes;
     let withheld: Vec<Option<String>> = lanes.iter().map(LaneRecord::why_no_r_hat).collect();
     tabs(ui, &mut shown.agrees, &Agrees::ALL);
-    let said = agreement_text(lanes, &withheld);
+    let is_learning = lab.record.is_learning;
+    let said = agreement_text(lanes, &withheld, is_learning);
     let top = ui.cursor().top();
     let hover = format!(
         "{said}\n\nSplit R-hat and bulk effective sample size of x₀ of 32 chains, from the later half of the steps since \
              the sampler or the energy last changed. Chains that agree have R-hat below 1.01. Neither number can see a \
-             mode that no chain has found."
+             mode that no chain has found, or the bias of too large a step."
     );
     // A reason why there is no number is a sentence, which is not cut off. One row is as high as the tabs above it.
     let label = egui::Label::new(RichText::new(&said).size(11.5).strong()).wrap();
@@ -285,14 +286,21 @@ fn agreement(ui: &mut Ui, lab: &Lab, height: f32, shown: &mut MeasuresView) {
     match shown.agrees {
         Agrees::Traces => traces(ui, lanes, height),
         Agrees::Autocorrelation => autocorrelation(ui, lanes, height),
-        Agrees::RHat => r_hat_curves(ui, lanes, &withheld, height),
+        Agrees::RHat => {
+            // A reason stands above the plot.
+            let is_said = is_learning || withheld.iter().any(Option::is_some);
+            r_hat_curves(ui, lanes, &withheld, is_said, height);
+        }
     }
 }
 
 /// R-hat and ESS of every lane, or why there are none.
-fn agreement_text(lanes: &[LaneRecord], withheld: &[Option<String>]) -> String {
+fn agreement_text(lanes: &[LaneRecord], withheld: &[Option<String>], is_learning: bool) -> String {
     if withheld.iter().all(Option::is_some) && !withheld.is_empty() {
         return r_hat::reasons(withheld).join(" ");
+    }
+    if is_learning {
+        return "No R-hat while the network learns: its energy keeps changing.".into();
     }
     let of_lane = |(lane, reason): (&LaneRecord, &Option<String>)| match (&lane.agreement, reason) {
         (Some(Agreement { r_hat: Ok(r_hat), ess: Ok(ess), .. }), None) => {
@@ -362,8 +370,14 @@ fn autocorrelation(ui: &mut Ui, lanes: &[LaneRecord], height: f32) {
     });
 }
 
-/// Draws R-hat along the run, or why there is none.
-fn r_hat_curves(ui: &mut Ui, lanes: &[LaneRecord], withheld: &[Option<String>], height: f32) {
+/// Draws R-hat along the run. `is_said` is whether the reason why there is none already stands above.
+fn r_hat_curves(
+    ui: &mut Ui,
+    lanes: &[LaneRecord],
+    withheld: &[Option<String>],
+    is_said: bool,
+    height: f32,
+) {
     let curve = |(lane, reason): (&LaneRecord, &Option<String>)| match reason {
         Some(_) => Vec::new(),
         None => lane.r_hat.points().iter().map(|point| (point[0], point[1])).collect(),
@@ -377,12 +391,15 @@ fn r_hat_curves(ui: &mut Ui, lanes: &[LaneRecord], withheld: &[Option<String>], 
     if curves.has_values() {
         return curves.show(ui);
     }
-    let mut text = r_hat::reasons(withheld).join(" ");
-    if text.is_empty() {
-        text = "It takes some more steps until there is something to compare.".into();
+    if is_said {
+        return;
     }
+    let text = RichText::new("It takes some more steps until there is something to compare.");
     let size = egui::vec2(ui.available_width(), height);
-    ui.add_sized(size, egui::Label::new(RichText::new(text).size(11.0)).wrap());
+    let layout = egui::Layout::top_down(egui::Align::Min);
+    ui.allocate_ui_with_layout(size, layout, |ui| {
+        ui.add(egui::Label::new(text.size(11.0)).wrap());
+    });
 }
 
 /// The colour for d < 0 (expansion); the next one is for d > 0 (contraction).

@@ -1,4 +1,5 @@
-//! Notes that lie on the plane, so that none of them moves it when it comes or goes: what is drawn, and what went wrong.
+//! Notes that lie on the plane, or beside a small one, so that none of them moves it when it comes or goes: what is drawn, and what
+//! went wrong.
 
 use egui::{Align2, Color32, FontId, Pos2, Rect, Role, Sense, Ui, WidgetInfo, vec2};
 

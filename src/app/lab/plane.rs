@@ -32,6 +32,9 @@ const MARGINAL: f32 = 44.0;
 const REACH: f32 = 14.0;
 /// In less height than this, there is no space for a legend.
 const LOW: f32 = 260.0;
+/// The notes of a plane smaller than this are beside it, where at least this width is free.
+const LARGE: f32 = 240.0;
+const BESIDE: f32 = 110.0;
 /// Where notes on the plane begin below its upper edge, without and with the caption of the arrows above them.
 const NOTES: [f32; 2] = [4.0, 24.0];
 
@@ -127,7 +130,10 @@ impl Plane<'_> {
         {
             arrows::step(&inside, place, self.record, &step);
         }
-        self.notes(ui, rect, lane, view.heat.scale);
+        // On a small plane, notes would hide the chains.
+        let beside = Rect::from_min_max(pos2(whole.left(), rect.top()), rect.left_bottom());
+        let fits_beside = side < LARGE && beside.width() >= BESIDE;
+        self.notes(ui, if fits_beside { beside } else { rect }, lane, view.heat.scale);
         self.hover(ui, &response, place);
         self.touch(&response, place, lane)
     }
@@ -177,8 +183,13 @@ impl Plane<'_> {
     /// Draws what is said about the chains, which energies the colours cover, and how many chains are drawn.
     fn notes(&self, ui: &Ui, rect: Rect, lane: &LaneRecord, [low, high, apart]: [f32; 3]) {
         let energies = match self.config.contours {
-            true => format!("energy {} to {}, lines {} apart", number(low), number(high), apart),
-            false => format!("energy {} to {}", number(low), number(high)),
+            true => format!(
+                "colours: energy {} to {}, lines {} apart",
+                number(low),
+                number(high),
+                apart
+            ),
+            false => format!("colours: energy {} to {}", number(low), number(high)),
         };
         let num_chains = lane.now.as_ref().map_or(0, |now| now.x.len() / 2);
         let up: Vec<Note> = std::iter::once(energies)
@@ -195,6 +206,12 @@ impl Plane<'_> {
         let strong = ui.visuals().strong_text_color();
         let fill = theme::LANES[self.lane % theme::LANES.len()].gamma_multiply(0.75);
         for axis in 0..2 {
+            let [top, right] = [place.rect.top(), place.rect.right()];
+            let strip = match axis {
+                0 => Rect::from_x_y_ranges(place.rect.x_range(), top - MARGINAL..=top),
+                _ => Rect::from_x_y_ranges(right..=right + MARGINAL, place.rect.y_range()),
+            };
+            let painter = painter.with_clip_rect(strip);
             let shares = cells::marginal_of_points(&now.x, axis);
             let exact = lane.exact().map(|exact| exact.marginal(axis));
             let exact_top = exact.iter().flatten().copied().fold(0.0, f64::max);

@@ -6,9 +6,12 @@ use std::{
     sync::{Arc, Weak},
 };
 
-use super::series::has_exploded;
+use super::{
+    missing::{Departure, Missing, departure},
+    series::has_exploded,
+};
 use crate::{
-    app::{atlas::far, record::Record},
+    app::record::Record,
     config::{LaneConfig, Norm, SamplerKind, StepSchedule, ViewStart},
     diagnostics::{self, Diagnostic, DoesNotApply},
     worker::LaneNumbers,
@@ -85,7 +88,7 @@ pub(super) struct LaneReport {
     /// The part of the record that was evaluated.
     pub window: Window,
     /// For every [`Row`], a number, or the reason why there is none.
-    pub values: Vec<Result<f64, String>>,
+    pub values: Vec<Result<f64, Missing>>,
     /// The autocorrelation of the energy: lag in steps, correlation.
     pub autocorrelation: Vec<(f64, f64)>,
     /// Whether it is that of all chains together, and not the mean over the chains.
@@ -94,13 +97,15 @@ pub(super) struct LaneReport {
     pub r_hat: Vec<(f64, f64)>,
     /// Warnings about the interpretation.
     pub caveats: Vec<&'static str>,
+    /// The chains that left the box, if the numbers end before.
+    pub departure: Option<Departure>,
 }
 
 impl LaneReport {
     /// Why there is no R̂, if there is none.
     pub(super) fn why_no_r_hat(&self) -> Option<&str> {
         let row = Row::all().position(|row| row == Row::Chains(Diagnostic::SplitRHat))?;
-        self.values.get(row)?.as_ref().err().map(String::as_str)
+        self.values.get(row)?.as_ref().err().map(|missing| missing.reason.as_str())
     }
 }
 
@@ -153,7 +158,9 @@ impl Convergence {
         {
             *report = assess(record, nth, lane);
             if report.why_no_r_hat().is_none() {
-                report.r_hat = r_hat_curve(record, nth, known);
+                let newest = record.numbers.last_step().unwrap_or(0);
+                let last = report.departure.as_ref().map_or(newest, |departure| departure.before);
+                report.r_hat = r_hat_curve(record, nth, last, known);
             }
         }
         self.next_lane = (self.next_lane + 1) % lanes.len().max(1);
@@ -197,22 +204,33 @@ fn window(
 
 /// Computes the report on a lane.
 fn assess(record: &Record, lane: usize, rule: &LaneConfig) -> LaneReport {
-    let Some(last) = record.numbers.last_step() else { return LaneReport::default() };
-    let (window, numbers) = window(record, lane, last, MAX_DRAWS);
+    let Some(newest) = record.numbers.last_step() else { return LaneReport::default() };
     let num_chains = record.num_chains();
-    let draws = energies(&numbers, num_chains);
     let refusal = refusal(record, rule)
-        .or_else(|| exploded(&numbers, num_chains))
-        .or_else(|| outside(record, lane, rule));
+        .or_else(|| exploded(&window(record, lane, newest, MAX_DRAWS).1, num_chains));
+    let departure = match refusal {
+        Some(_) => None,
+        None => departure(record, lane, rule),
+    };
+    // Chains that left are not left out of the numbers, for that would look as if all were well: the numbers end before.
+    let last = departure.as_ref().map_or(newest, |departure| departure.before);
+    let (refusal, departure) = match departure {
+        Some(departure) if departure.before < FIRST_R_HAT => {
+            (Some(format!("{}: no number is valid for this lane", departure.what)), None)
+        }
+        departure => (refusal, departure),
+    };
+    let (window, numbers) = window(record, lane, last, MAX_DRAWS);
+    let draws = energies(&numbers, num_chains);
     let needs_law = |value: &dyn Fn() -> Result<f64, DoesNotApply>| match &refusal {
-        Some(reason) => Err(reason.clone()),
-        None => value().map_err(|reason| reason.to_string()),
+        Some(reason) => Err(Missing::never(reason.as_str())),
+        None => value().map_err(Missing::from),
     };
     let report = refusal.is_none().then(|| diagnostics::report(&draws));
     let of_report =
         |value: fn(&diagnostics::Report) -> Result<f64, DoesNotApply>| match (&report, &refusal) {
-            (Some(report), _) => value(report).map_err(|reason| reason.to_string()),
-            (None, reason) => Err(reason.clone().unwrap_or_default()),
+            (Some(report), _) => value(report).map_err(Missing::from),
+            (None, reason) => Err(Missing::never(reason.clone().unwrap_or_default())),
         };
     let seconds = match (numbers.first(), numbers.last()) {
         (Some(first), Some(last)) => last.seconds - first.seconds,
@@ -228,7 +246,7 @@ fn assess(record: &Record, lane: usize, rule: &LaneConfig) -> LaneReport {
         Row::Chains(Diagnostic::EssTail) => of_report(|report| report.ess_tail),
         Row::Chains(Diagnostic::EssPerSec) => match seconds > 0.0 {
             true => of_report(|report| report.ess_bulk).map(|ess| ess / seconds),
-            false => Err("no time has passed yet".into()),
+            false => Err(Missing::early("no time has passed yet")),
         },
         Row::Chains(Diagnostic::IntegratedTime) => {
             of_report(|report| report.integrated_time).map(|draws| draws * window.stride as f64)
@@ -243,6 +261,7 @@ fn assess(record: &Record, lane: usize, rule: &LaneConfig) -> LaneReport {
         is_joint: refusal.is_none(),
         r_hat: Vec::new(),
         caveats: caveats(record, lane, rule, window.stride),
+        departure,
     }
 }
 
@@ -276,25 +295,8 @@ fn exploded(numbers: &[&LaneNumbers], num_chains: usize) -> Option<String> {
     })
 }
 
-/// Why there are no numbers, if chains of images have left the box: no image is there, whatever their energy.
-fn outside(record: &Record, lane: usize, rule: &LaneConfig) -> Option<String> {
-    let x = &record.images.entries().last()?.1.get(lane)?.x;
-    let num_chains = record.num_chains();
-    let width = x.len() / num_chains.max(1);
-    let far = far(Some(rule));
-    let is_outside = |chain: &&[f32]| chain.iter().any(|value| value.abs() > far);
-    // Points in the plane have no box.
-    let count = (width > 2).then(|| x.chunks_exact(width).filter(is_outside).count())?;
-    (count > 0).then(|| {
-        format!(
-            "{count} of {num_chains} chains left the box [−1, 1]: no number is valid for this lane"
-        )
-    })
-}
-
-/// Split R̂ at about [`NUM_R_HATS`] steps of the run. `known` holds those that were computed before.
-fn r_hat_curve(record: &Record, lane: usize, known: &mut RHats) -> Vec<(f64, f64)> {
-    let Some(last) = record.numbers.last_step() else { return Vec::new() };
+/// Split R̂ at about [`NUM_R_HATS`] steps of the run up to step `last`. `known` holds those that were computed before.
+fn r_hat_curve(record: &Record, lane: usize, last: u64, known: &mut RHats) -> Vec<(f64, f64)> {
     known.retain(|&step, (entry, _)| step <= last && record.still_has(step, entry));
     // A power of two, so that a longer run needs a part of the same steps.
     let stride = (last / NUM_R_HATS).max(4).next_power_of_two();
@@ -344,9 +346,9 @@ fn caveats(record: &Record, lane: usize, rule: &LaneConfig, stride: u64) -> Vec<
 }
 
 /// The number of changes of the predicted class, as the mean over the chains.
-fn switches(numbers: &[&LaneNumbers], num_chains: usize) -> Result<f64, String> {
+fn switches(numbers: &[&LaneNumbers], num_chains: usize) -> Result<f64, Missing> {
     if numbers.len() < 2 {
-        return Err(DoesNotApply::TooFewDraws { needed: 2, found: numbers.len() }.to_string());
+        return Err(DoesNotApply::TooFewDraws { needed: 2, found: numbers.len() }.into());
     }
     let mut total = 0;
     for chain in 0..num_chains {
@@ -355,22 +357,26 @@ fn switches(numbers: &[&LaneNumbers], num_chains: usize) -> Result<f64, String> 
             .map(|numbers| numbers.prediction(chain).map(|(class, _)| class as u32))
             .collect();
         let Some(classes) = classes else {
-            return Err(format!("p(y|x) of chain {} is not a finite number", chain + 1));
+            let reason = format!("p(y|x) of chain {} is not a finite number", chain + 1);
+            return Err(Missing::never(reason));
         };
         total += diagnostics::switches(&classes);
     }
     Ok(total as f64 / num_chains.max(1) as f64)
 }
 
-fn acceptance(numbers: &[&LaneNumbers], kind: SamplerKind) -> Result<f64, String> {
+fn acceptance(numbers: &[&LaneNumbers], kind: SamplerKind) -> Result<f64, Missing> {
     if kind != SamplerKind::Mala {
-        return Err("only MALA accepts or rejects".into());
+        return Err(Missing::never("only MALA accepts or rejects"));
     }
     let all = numbers.iter().flat_map(|numbers| &numbers.acceptance);
     let finite = all.copied().filter(|value| value.is_finite());
     let (sum, count) =
         finite.fold((0.0, 0usize), |(sum, count), value| (sum + f64::from(value), count + 1));
-    if count == 0 { Err("no step was proposed yet".into()) } else { Ok(sum / count as f64) }
+    match count {
+        0 => Err(Missing::early("no step was proposed yet")),
+        _ => Ok(sum / count as f64),
+    }
 }
 
 /// The correlation of the energy with itself some steps later. Chains of one distribution are taken together, as in the

@@ -6,6 +6,7 @@ mod faint;
 mod histogram;
 mod legend;
 mod lines;
+mod missing;
 mod probabilities;
 mod ranges;
 mod series;
@@ -34,6 +35,8 @@ const BIG_HEIGHT: f32 = 260.0;
 /// Below this height, or below the width after it, the strip has no space for the names of the lanes.
 const LOW: f32 = 130.0;
 const NARROW: f32 = 520.0;
+/// Half of the width of a number of four digits at an axis.
+const HALF_NUMBER: f32 = 14.0;
 /// From this width on, the plots stand in two columns.
 const TWO_COLUMNS: f32 = 600.0;
 
@@ -132,6 +135,8 @@ pub(super) fn energies(ui: &mut Ui, run: &mut RunState, state: &mut PlotsView) {
         energy_header(ui, run, state, &names, EnergyPlace::Strip);
     }
     let height = ui.available_height() - 2.0;
+    // Half of the last number at the axis lies right of the plot.
+    ui.set_max_width(ui.available_width() - HALF_NUMBER);
     let what = MetricPlot {
         id: "energies",
         metric: Metric::Energy,
@@ -141,6 +146,31 @@ pub(super) fn energies(ui: &mut Ui, run: &mut RunState, state: &mut PlotsView) {
     };
     let step = state.line_plot(ui, run, what, &names);
     look_at(run, step);
+}
+
+/// Draws small plots, in two columns if there is space. Returns the step that was clicked.
+fn small(
+    ui: &mut Ui,
+    run: &RunState,
+    state: &mut PlotsView,
+    names: &[String],
+    plots: &[SmallPlot],
+) -> Option<u64> {
+    let mut step = None;
+    let num_columns = if ui.available_width() >= TWO_COLUMNS { 2 } else { 1 };
+    for row in plots.chunks(num_columns) {
+        ui.columns(num_columns, |columns| {
+            for (ui, &plot) in columns.iter_mut().zip(row) {
+                ui.push_id(plot.title(), |ui| {
+                    // Text in a column of `columns` is justified, so this uses its own layout.
+                    let inner = ui.vertical(|ui| small_plots::show(ui, run, state, names, plot));
+                    step = step.or(inner.inner);
+                });
+            }
+        });
+        ui.add_space(6.0);
+    }
+    step
 }
 
 /// Draws all plots.
@@ -179,20 +209,10 @@ pub(super) fn ui(ui: &mut Ui, run: &mut RunState, state: &mut PlotsView) {
         };
         let mut step = state.line_plot(ui, run, what, &names);
         ui.add_space(6.0);
-        let num_columns = if ui.available_width() >= TWO_COLUMNS { 2 } else { 1 };
-        for row in SmallPlot::of(names.len()).chunks(num_columns) {
-            ui.columns(num_columns, |columns| {
-                for (ui, &plot) in columns.iter_mut().zip(row) {
-                    ui.push_id(plot.title(), |ui| {
-                        // Text in a column of `columns` is justified, so this uses its own layout.
-                        let inner =
-                            ui.vertical(|ui| small_plots::show(ui, run, state, &names, plot));
-                        step = step.or(inner.inner);
-                    });
-                }
-            });
-            ui.add_space(6.0);
-        }
+        step = step.or(small(ui, run, state, &names, SmallPlot::of(names.len())));
+        table::question(ui, std::mem::take(&mut state.show_convergence));
+        ui.add_space(4.0);
+        step = step.or(small(ui, run, state, &names, &SmallPlot::OF_CONVERGENCE));
         table::ui(ui, state.convergence.lanes(), &names);
         if std::mem::take(&mut state.wants_sampler) {
             run.open_sampler();

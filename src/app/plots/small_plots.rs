@@ -1,6 +1,6 @@
 //! The smaller plots of the plots tab.
 
-use egui::{Align, Color32, RichText, Ui};
+use egui::{Color32, RichText, Ui};
 use egui_plot::{HLine, LineStyle};
 
 use super::{
@@ -44,21 +44,21 @@ pub(super) enum SmallPlot {
 }
 
 impl SmallPlot {
-    /// All small plots, in the order in which they are shown.
-    const ALL: [Self; 8] = [
+    /// The plots of the chains, in the order in which they are shown.
+    const OF_CHAINS: [Self; 6] = [
         Self::Probabilities,
         Self::Histogram,
         Self::GradientNorm,
         Self::ClampRate,
         Self::Distance,
-        Self::RHat,
-        Self::Autocorrelation,
         Self::Apart,
     ];
+    /// The plots beside the table of convergence.
+    pub(super) const OF_CONVERGENCE: [Self; 2] = [Self::RHat, Self::Autocorrelation];
 
-    /// The small plots of a run with this number of lanes. A single lane has no distance from another.
+    /// The plots of the chains of this number of lanes. A single lane has no distance from another.
     pub(super) fn of(num_lanes: usize) -> &'static [Self] {
-        if num_lanes > 1 { &Self::ALL } else { &Self::ALL[..7] }
+        if num_lanes > 1 { &Self::OF_CHAINS } else { &Self::OF_CHAINS[..5] }
     }
 
     /// The title above the plot.
@@ -113,10 +113,7 @@ pub(super) fn show(
     names: &[String],
     plot: SmallPlot,
 ) -> Option<u64> {
-    let title = ui.label(RichText::new(plot.title()).strong());
-    if matches!(plot, SmallPlot::RHat) && std::mem::take(&mut state.show_convergence) {
-        title.scroll_to_me(Some(Align::Min));
-    }
+    ui.label(RichText::new(plot.title()).strong());
     note(ui, plot.explanation());
     let lines = |ui: &mut Ui, metric: Metric, id: &'static str, y_label: &'static str| {
         legend_row(ui, |ui| legend(ui, names, selected_name(run)));
@@ -171,6 +168,11 @@ fn r_hat(ui: &mut Ui, state: &PlotsView, run: &RunState) {
     let of_lanes: Vec<Option<String>> =
         lanes.iter().map(|lane| lane.why_no_r_hat().map(String::from)).collect();
     r_hat::reasons(&of_lanes).into_iter().for_each(|reason| note(ui, reason));
+    for (lane, report) in lanes.iter().enumerate() {
+        let Some(departure) = &report.departure else { continue };
+        let who = if lanes.len() > 1 { format!("Lane {}: ", lane + 1) } else { String::new() };
+        note(ui, who + &departure.text());
+    }
     let curves = RHatCurves {
         id: "r hat",
         height: HEIGHT,

@@ -2,9 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use egui::{Grid, RichText, Ui};
+use egui::{Align, Grid, RichText, Ui};
 
-use super::convergence::{LaneReport, Row};
+use super::{
+    convergence::{LaneReport, Row},
+    missing::{Departure, Missing},
+};
 use crate::app::{
     chart::{lane_color, legend_entry, line_style, note},
     fit::fit,
@@ -13,15 +16,27 @@ use crate::app::{
 /// Below this width, a name stands above its values, not beside them.
 const NARROW: f32 = 520.0;
 
-/// Draws the table of diagnostics.
-pub(super) fn ui(ui: &mut Ui, lanes: &[LaneReport], names: &[String]) {
+/// What the numbers cannot tell.
+const LIMITS: &str = "Agreement is not correctness. These numbers see only the energy, and the predicted class. They cannot see a \
+                      valley that no chain has found, or a bias from too large a step. To check the step, divide α by 4 and \
+                      halve σ: the energies should stay.";
+
+/// Draws the question that R-hat and the table answer, and scrolls to it if this is asked for.
+pub(super) fn question(ui: &mut Ui, scrolls: bool) {
     ui.separator();
-    ui.label(RichText::new("Does it converge?").heading());
+    let title = ui.label(RichText::new("Does it converge?").heading());
+    if scrolls {
+        title.scroll_to_me(Some(Align::Min));
+    }
     ui.label(
         "Chains have converged when they no longer show where they began. These numbers use the energy of \
          every chain in the second half of the recorded steps. Do the chains agree, and how much new \
          information does each step bring?",
     );
+}
+
+/// Draws the table of diagnostics.
+pub(super) fn ui(ui: &mut Ui, lanes: &[LaneReport], names: &[String]) {
     let num_lanes = lanes.len().min(names.len());
     let (lanes, names) = (&lanes[..num_lanes], &names[..num_lanes]);
     if num_lanes == 0 {
@@ -30,8 +45,9 @@ pub(super) fn ui(ui: &mut Ui, lanes: &[LaneReport], names: &[String]) {
     // A text that applies to several lanes appears once.
     let mut said = Vec::<(String, Vec<usize>)>::new();
     for (lane, report) in lanes.iter().enumerate() {
-        let window = window_text(report);
-        for text in report.caveats.iter().map(|caveat| caveat.to_string()).chain([window]) {
+        let caveats = report.caveats.iter().map(|caveat| caveat.to_string());
+        let departure = report.departure.as_ref().map(Departure::text);
+        for text in caveats.chain(departure).chain([window_text(report)]) {
             add(&mut said, text, lane);
         }
     }
@@ -55,6 +71,7 @@ pub(super) fn ui(ui: &mut Ui, lanes: &[LaneReport], names: &[String]) {
     for text in refusals(lanes) {
         note(ui, text);
     }
+    note(ui, LIMITS);
 }
 
 /// A description of the steps that the numbers were computed from.
@@ -65,8 +82,11 @@ fn window_text(report: &LaneReport) -> String {
         2 => "every second step".to_string(),
         stride => format!("every {stride}th step"),
     };
-    let num_draws = window.num_draws;
-    format!("Steps {} to {}, {every}: {num_draws} draws of each chain.", window.first, window.last)
+    let draws = match window.num_draws {
+        1 => "1 draw".to_string(),
+        count => format!("{count} draws"),
+    };
+    format!("Steps {} to {}, {every}: {draws} of each chain.", window.first, window.last)
 }
 
 fn add(said: &mut Vec<(String, Vec<usize>)>, text: String, lane: usize) {
@@ -87,15 +107,19 @@ fn lanes_text(lanes: &[usize]) -> String {
 fn refusals(lanes: &[LaneReport]) -> Vec<String> {
     let mut texts = Vec::<(String, Vec<usize>)>::new();
     for (lane, report) in lanes.iter().enumerate() {
-        let mut rows_of = BTreeMap::<&str, Vec<&str>>::new();
+        let mut rows_of = BTreeMap::<&Missing, Vec<&str>>::new();
         for (row, value) in Row::all().zip(&report.values) {
-            if let Err(reason) = value {
-                rows_of.entry(reason.as_str()).or_default().push(row.name());
+            if let Err(missing) = value {
+                rows_of.entry(missing).or_default().push(row.name());
             }
         }
-        for (reason, rows) in rows_of {
-            let verb = if rows.len() > 1 { "do not apply" } else { "does not apply" };
-            let text = format!("{} {verb}, because {reason}.", capitalised(&list(&rows)));
+        for (missing, rows) in rows_of {
+            let verb = match (missing.is_early, rows.len()) {
+                (true, _) => ": not yet",
+                (false, 1) => " does not apply",
+                (false, _) => " do not apply",
+            };
+            let text = format!("{}{verb}, because {}.", capitalised(&list(&rows)), missing.reason);
             add(&mut texts, shown(&text), lane);
         }
     }
@@ -183,7 +207,7 @@ fn list_rows(ui: &mut Ui, lanes: &[LaneReport], names: &[String]) {
     }
 }
 
-fn cell(ui: &mut Ui, row: Row, value: Option<&Result<f64, String>>) {
+fn cell(ui: &mut Ui, row: Row, value: Option<&Result<f64, Missing>>) {
     match value {
         None => {
             ui.weak("…");
@@ -195,9 +219,9 @@ fn cell(ui: &mut Ui, row: Row, value: Option<&Result<f64, String>>) {
                 note(ui, verdict);
             }
         }
-        Some(Err(reason)) => {
-            ui.label(RichText::new("does not apply").weak())
-                .on_hover_text(format!("does not apply, because {reason}"));
+        Some(Err(Missing { reason, is_early })) => {
+            let said = if *is_early { "not yet" } else { "does not apply" };
+            ui.label(RichText::new(said).weak()).on_hover_text(format!("{said}, because {reason}"));
         }
     }
 }
@@ -222,7 +246,7 @@ mod tests {
         assert_eq!(list(&["R̂"]), "R̂");
         assert_eq!(lanes_text(&[0, 2]), "Lanes 1 and 3");
         let report = LaneReport {
-            values: Row::all().map(|_| Err("too few draws".into())).collect(),
+            values: Row::all().map(|_| Err(Missing::never("the chains exploded"))).collect(),
             ..LaneReport::default()
         };
         let texts = refusals(&[report.clone(), report, LaneReport::default()]);

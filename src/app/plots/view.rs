@@ -40,7 +40,7 @@ pub(crate) struct PlotsView {
     pub(super) apart_revision: u64,
     /// The rules that the diagnostics belong to.
     pub(super) rules: Vec<LaneConfig>,
-    /// Whether the next frame scrolls to R-hat, because a person asked whether the chains converge.
+    /// Whether the next frame scrolls to the question of convergence, because a person asked whether the chains converge.
     pub(in crate::app) show_convergence: bool,
     /// Whether a person asked for chains that sample.
     pub(super) wants_sampler: bool,

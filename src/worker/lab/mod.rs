@@ -14,7 +14,6 @@ use crate::{
     checkpoint::Checkpoint,
     config::{
         DatasetName, LabState, LabTarget, LaneConfig, MAX_RULES, ModelConfig, Norm, RunConfig,
-        ViewStart,
     },
     device::{ReadError, read},
     diagnostics::cells,
@@ -99,17 +98,9 @@ impl Lab {
     pub async fn set(&mut self, state: LabState) -> Result<Changes, JobError> {
         check(&state)?;
         let (old, new) = (&self.state.config, &state.config);
-        let is_other_source = (old.target, &old.model) != (new.target, &new.model)
-            || new.target == LabTarget::Learned && old.learn_data != new.learn_data;
-        let is_other_surface = is_other_source
+        let is_other_surface = new.has_other_source_than(old)
             || self.is_analytic() && (old.width, &old.painted) != (new.width, &new.painted);
-        let starts = |state: &LabState| -> Vec<_> {
-            let point = |start| (start == ViewStart::Image).then(|| state.config.point.clone());
-            state.rules.iter().map(|rule| (rule.start, point(rule.start))).collect()
-        };
-        let restarted = is_other_source
-            || (old.num_chains, old.seed) != (new.num_chains, new.seed)
-            || starts(&self.state) != starts(&state);
+        let restarted = state.begins_anew_after(&self.state);
         let (source, learner) = match is_other_surface {
             true => {
                 let source = source_of(&state, self.learner.as_ref(), &self.device).await?;
@@ -188,6 +179,24 @@ impl Lab {
         }
         self.lanes = lanes;
         self.step = 0;
+        Ok(())
+    }
+
+    /// Moves the chains of each rule to `x`, (N, 2) flattened, where they were after `step` steps. From there they continue with
+    /// the same noise.
+    ///
+    /// # Errors
+    /// There are other rules or another number of chains, or the device failed.
+    pub async fn branch(&mut self, step: u64, x: Vec<Vec<f32>>) -> Result<(), JobError> {
+        let length = 2 * self.state.config.num_chains;
+        if x.len() != self.lanes.len() || x.iter().any(|x| x.len() != length) {
+            return Err(JobError::Request("the recorded chains belong to another run".into()));
+        }
+        for (index, x) in x.into_iter().enumerate() {
+            let x = self.points(x);
+            self.lanes[index].branch(x, step).await?;
+        }
+        self.step = step;
         Ok(())
     }
 

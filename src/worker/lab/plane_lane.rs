@@ -99,7 +99,19 @@ impl PlaneLane {
         });
     }
 
-    /// Reads the chains at their starts, before any step.
+    /// Moves the chains to `x`, where they were after `step` steps.
+    ///
+    /// # Errors
+    /// The device failed.
+    pub(super) async fn branch(&mut self, x: Tensor<4>, step: u64) -> Result<(), ReadError> {
+        self.state.x = x;
+        self.state.noise.step = step as u32;
+        // No move leads here, so there is nothing to trace.
+        self.seen.x.clear();
+        self.look().await
+    }
+
+    /// Reads the chains before their next step.
     ///
     /// # Errors
     /// The device failed.

@@ -25,6 +25,13 @@ pub enum LabCommand {
     Step,
     /// Restart the chains with the same starts and the same noise.
     Restart,
+    /// Continue from the last step of an earlier run with these settings.
+    Branch {
+        /// The number of steps of that run.
+        step: u64,
+        /// The positions of the chains of each rule after them, (N, 2) flattened.
+        x: Vec<Vec<f32>>,
+    },
     /// Report every step of this chain.
     Track(usize),
     /// Continue training (true) or pause it (false).

@@ -99,6 +99,10 @@ impl Service<'_> {
                 active.lab.restart().await?;
                 self.report_starts().await?;
             }
+            LabCommand::Branch { step, x } => {
+                active.lab.branch(step, x).await?;
+                self.report_frame().await?;
+            }
             LabCommand::Track(chain) => active.lab.track(chain),
             LabCommand::Learn(is_learning) => {
                 active.is_learning = is_learning && active.lab.learner().is_some();

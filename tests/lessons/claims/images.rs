@@ -28,7 +28,7 @@ fn play(state: ViewState) -> Viewer {
 }
 
 #[test]
-fn lesson_5_garments_from_class_centres_end_lower_than_from_noise() {
+fn lesson_5_garments_from_class_centres_are_lower_than_from_noise_after_60_steps() {
     let viewer = play(state(5, 2));
     let lanes = &viewer.run.shown_numbers().unwrap().1;
     let [from_noise, from_centres] = [0, 1].map(|lane: usize| mean(&lanes[lane].energy));

@@ -35,7 +35,8 @@ fn record_at(rule: &LaneConfig, num_steps: u64, x: &[f32]) -> Record {
 }
 
 fn value(report: &LaneReport, row: Row) -> Result<f64, String> {
-    Row::all().zip(&report.values).find(|(r, _)| *r == row).map(|(_, v)| v.clone()).unwrap()
+    let found = Row::all().zip(&report.values).find(|(r, _)| *r == row).unwrap();
+    found.1.clone().map_err(|missing| missing.reason)
 }
 
 #[test]
@@ -73,6 +74,50 @@ fn images_outside_the_box_have_no_numbers() {
 }
 
 #[test]
+fn once_chains_leave_the_box_the_numbers_are_those_of_the_steps_before() {
+    let mut rule = LaneConfig::default();
+    rule.sampler.noise_std = 0.1;
+    let mut record = record_at(&rule, 401, &[0.9; 4 * 3]);
+    let mut x = [0.9; 4 * 3];
+    x[4] = -3.5;
+    for step in 401..420 {
+        let numbers = record.numbers.entries()[step as usize - 300].1[0].clone();
+        let images = LaneImages { x: x.into(), gradient: vec![], proximal_radius: None };
+        record.push(Step { step, lanes: vec![LaneStep { images, numbers }] });
+    }
+    let mut convergence = Convergence::default();
+    convergence.update(&record, std::slice::from_ref(&rule), 1, 0.0);
+    let report = &convergence.lanes()[0];
+    assert_eq!(report.window, Window { first: 200, last: 400, stride: 1, num_draws: 201 });
+    assert!(value(report, Row::Chains(Diagnostic::SplitRHat)).unwrap() < 1.02);
+    assert!(report.r_hat.last().is_some_and(|point| point.0 <= 400.0 && point.1 < 1.02));
+    let said = report.departure.as_ref().unwrap().text();
+    assert!(
+        said.starts_with("1 of 4 chains left the box [−1, 1], the first by step 401."),
+        "{said}"
+    );
+    // The noise of the data explains such a value.
+    rule.sampler.kind = SamplerKind::Sgld;
+    (rule.sampler.step_size, rule.sampler.noise_std) = (1.0, 0.173);
+    rule.sampler.denoise_step = 10.7;
+    let report = assess(&record, 0, &rule);
+    assert!(report.departure.is_none() && report.window.last == 419);
+}
+
+#[test]
+fn what_more_steps_bring_is_early() {
+    let mut rule = LaneConfig::default();
+    rule.sampler.noise_std = 0.1;
+    let report = assess(&record(&rule, 1), 0, &rule);
+    let is_early = |row| {
+        let nth = Row::all().position(|other| other == row).unwrap();
+        report.values[nth].as_ref().unwrap_err().is_early
+    };
+    assert!(is_early(Row::Chains(Diagnostic::SplitRHat)));
+    assert!(!is_early(Row::Acceptance));
+}
+
+#[test]
 fn r_hat_along_the_run_falls_to_its_line_and_is_withheld_once_chains_explode() {
     let mut rule = LaneConfig::default();
     rule.sampler.noise_std = 0.1;
@@ -99,7 +144,7 @@ fn r_hat_along_the_run_is_that_of_the_run_that_is_recorded() {
     let mut rule = LaneConfig::default();
     rule.sampler.noise_std = 0.1;
     let (before, mut known) = (record(&rule, 401), RHats::new());
-    let agrees = r_hat_curve(&before, 0, &mut known);
+    let agrees = r_hat_curve(&before, 0, 400, &mut known);
     assert_eq!(known.len(), agrees.len());
     // The same steps of another run, in which one chain is far from the others.
     let mut now = Record::new(before.request.clone());
@@ -109,7 +154,7 @@ fn r_hat_along_the_run_is_that_of_the_run_that_is_recorded() {
         let images = LaneImages { x: vec![0.0; 4].into(), gradient: vec![], proximal_radius: None };
         now.push(Step { step: *step, lanes: vec![LaneStep { images, numbers }] });
     }
-    let disagrees = r_hat_curve(&now, 0, &mut known);
+    let disagrees = r_hat_curve(&now, 0, 400, &mut known);
     assert_eq!(disagrees.len(), agrees.len());
     assert!(disagrees.iter().all(|point| point.1 > 1.2), "{disagrees:?}");
     assert!(agrees.last().unwrap().1 < 1.02, "{agrees:?}");

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::{
     curve::Curve,
     lane_record::LaneRecord,
+    undo::PastRun,
     valleys::{self, Valley},
 };
 use crate::{
@@ -44,7 +45,12 @@ impl LearningRecord {
 #[derive(Debug, Default)]
 pub struct LabRecord {
     /// The last state that the worker was asked to show.
-    sent: Option<LabState>,
+    pub(super) sent: Option<LabState>,
+    /// Whether another run was asked for, which has not started yet.
+    pub(super) is_leaving: bool,
+    /// The run that can be brought back, and the one that is coming back.
+    pub(super) past: Option<PastRun>,
+    pub(super) returning: Option<PastRun>,
     /// Whether chains are running.
     pub is_running: bool,
     /// Whether a network is being trained.
@@ -90,6 +96,9 @@ impl LabRecord {
         if self.sent.as_ref() == Some(state) && !is_reset {
             return Vec::new();
         }
+        if is_reset || self.sent.as_ref().is_some_and(|sent| state.begins_anew_after(sent)) {
+            self.leave();
+        }
         self.sent = Some(state.clone());
         self.why_not = None;
         self.compare(state);
@@ -124,12 +133,14 @@ impl LabRecord {
     pub(in crate::app) fn forget(&mut self) {
         // Pictures use these numbers to recognise new surfaces and new starts, so they must not repeat.
         let (num_surfaces, num_starts) = (self.num_surfaces, self.num_starts);
-        *self = Self { num_surfaces, num_starts, ..Self::default() };
+        let past = self.past.take();
+        *self = Self { num_surfaces, num_starts, past, ..Self::default() };
     }
 
     /// Handles a refused request. If nothing is shown yet, nothing is running either.
     pub(in crate::app) fn refused(&mut self, reason: &str) {
         self.is_slicing = false;
+        self.stay();
         if self.surface.is_none() {
             self.is_running = false;
             self.is_learning = false;
@@ -140,6 +151,7 @@ impl LabRecord {
     /// Records that the worker shows this state, whatever it was asked to show.
     pub(in crate::app) fn set_shown(&mut self, state: &LabState) {
         self.sent = Some(state.clone());
+        self.stay();
         self.compare(state);
     }
 
@@ -183,7 +195,6 @@ impl LabRecord {
     pub(in crate::app) fn take(&mut self, update: LabUpdate) {
         match update {
             LabUpdate::Surface(surface) => {
-                let is_learning = self.is_learning;
                 let target = self.sent.as_ref().map(|state| state.config.target);
                 self.valleys = match target {
                     Some(LabTarget::Model | LabTarget::Learned) => Vec::new(),
@@ -192,17 +203,16 @@ impl LabRecord {
                 self.surface = Some(surface);
                 self.lanes.iter_mut().for_each(|lane| lane.begin_window(self.step));
                 self.num_surfaces += 1;
-                self.compared_at.clear();
-                let curves: Vec<Curve> = self.lanes.iter().map(|l| l.variation.clone()).collect();
-                self.compare_with_sent();
-                if is_learning {
+                if self.is_learning {
                     // The density changes during training, and the curve shows how the chains follow it.
-                    for (lane, curve) in self.lanes.iter_mut().zip(curves) {
-                        lane.variation = curve;
-                    }
+                    self.compare_anew();
+                } else {
+                    self.compared_at.clear();
+                    self.compare_with_sent();
                 }
             }
             LabUpdate::Started(labels) => {
+                self.is_leaving = false;
                 let lane = |labels| LaneRecord { labels, ..LaneRecord::default() };
                 self.lanes = labels.into_iter().map(lane).collect();
                 self.apart = Curve::default();
@@ -211,6 +221,7 @@ impl LabRecord {
                 self.compared_at.clear();
                 self.compare_with_sent();
             }
+            LabUpdate::Frame(frame) if self.returned(&frame) => {}
             LabUpdate::Frame(LabFrame { step, lanes }) => {
                 self.step = step;
                 if let [first, second] = lanes.as_slice() {
@@ -247,6 +258,16 @@ impl LabRecord {
     pub(in crate::app) fn diagnose(&mut self) {
         let step = self.step;
         self.lanes.iter_mut().for_each(|lane| lane.diagnose_if_due(step));
+    }
+
+    /// Compares with the exact densities anew, and keeps the curves of the distances to them.
+    pub(super) fn compare_anew(&mut self) {
+        let curves: Vec<Curve> = self.lanes.iter().map(|l| l.variation.clone()).collect();
+        self.compared_at.clear();
+        self.compare_with_sent();
+        for (lane, curve) in self.lanes.iter_mut().zip(curves) {
+            lane.variation = curve;
+        }
     }
 
     fn compare_with_sent(&mut self) {

@@ -3,6 +3,7 @@
 mod curve;
 mod lab_record;
 mod lane_record;
+mod undo;
 mod valleys;
 
 use super::{requests::Requests, run::next_seed};
@@ -30,8 +31,6 @@ pub struct Lab {
     pub record: LabRecord,
     /// The number of setups so far, each by a lesson or a link.
     pub num_setups: u64,
-    /// The seed before the last new one, since the last setup.
-    last_seed: Option<u64>,
     /// Whether the chains start to run as soon as the lab shows the current settings.
     plays: bool,
     requests: Requests,
@@ -40,14 +39,7 @@ pub struct Lab {
 impl Lab {
     /// Creates a lab with these settings and an empty record.
     pub(in crate::app) fn new(settings: LabState, requests: Requests) -> Self {
-        Self {
-            settings,
-            record: LabRecord::default(),
-            num_setups: 0,
-            last_seed: None,
-            plays: false,
-            requests,
-        }
+        Self { settings, record: LabRecord::default(), num_setups: 0, plays: false, requests }
     }
 
     /// Whether the lab shows chains in the plane, not a slice of the image model.
@@ -65,7 +57,6 @@ impl Lab {
     pub fn prepare(&mut self, plays: bool) {
         self.plays = plays;
         self.num_setups += 1;
-        self.last_seed = None;
         self.record.tracked = None;
         self.record.reset();
         for command in self.record.stop_all() {
@@ -130,7 +121,10 @@ impl Lab {
     /// Restarts the chains, with the same starts and the same noise.
     pub fn restart(&mut self) {
         match self.record.surface.is_some() {
-            true => self.ask(LabCommand::Restart),
+            true => {
+                self.record.leave();
+                self.ask(LabCommand::Restart);
+            }
             // The last request was refused, so everything is requested again.
             false => self.record.reset(),
         }
@@ -139,21 +133,7 @@ impl Lab {
     /// Chooses a new seed for starts and noise. A trained network keeps its weights until training restarts.
     pub fn reseed(&mut self) {
         let seed = &mut self.settings.config.seed;
-        self.last_seed = Some(*seed);
         *seed = next_seed(*seed);
-    }
-
-    /// Whether there is an earlier seed to bring back.
-    pub(in crate::app) fn can_undo_seed(&self) -> bool {
-        self.last_seed.is_some()
-    }
-
-    /// Brings back the seed before the last new one; the one that it replaces can be brought back in the same way. The chains
-    /// begin at their starts. Returns whether there was one.
-    pub fn undo_seed(&mut self) -> bool {
-        let Some(seed) = self.last_seed else { return false };
-        self.last_seed = Some(std::mem::replace(&mut self.settings.config.seed, seed));
-        true
     }
 
     /// Starts or stops training.

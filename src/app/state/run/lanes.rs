@@ -14,7 +14,7 @@ pub(in crate::app) const IDENTICAL: &str = "σ = 0 and a single start: all chain
 
 impl RunState {
     /// The rules with the M of this run, which their schedules depend on.
-    pub(super) fn lanes_to_run(&self) -> Vec<LaneConfig> {
+    pub(in crate::app) fn lanes_to_run(&self) -> Vec<LaneConfig> {
         let mut lanes = self.lanes.clone();
         for lane in &mut lanes {
             lane.sampler.num_steps = self.settings.num_steps;

@@ -183,6 +183,19 @@ impl RunState {
         }
     }
 
+    /// How an energy compares with those of real test images, in words, if they are there.
+    pub(in crate::app) fn rank_of(&self, energy: f32) -> Option<String> {
+        let test = &self.references.as_ref()?.test_energies;
+        if test.is_empty() || !energy.is_finite() {
+            return None;
+        }
+        let num_above = test.iter().filter(|&&other| energy < other).count();
+        let share = 100.0 * num_above as f64 / test.len() as f64;
+        let is_planar = self.model.as_ref().is_some_and(|model| model.is_planar());
+        let what = if is_planar { "test points" } else { "real test images" };
+        Some(format!("lower than {share:.0} % of {what}"))
+    }
+
     /// Sends a command to the worker.
     pub(in crate::app) fn ask(&self, command: Command) {
         self.requests.send(command);

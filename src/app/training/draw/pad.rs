@@ -39,7 +39,8 @@ pub(super) fn pad(ui: &mut Ui, side: f32, strokes: &Strokes, name: &str) -> Vec<
     }
     let is_in_use =
         response.is_pointer_button_down_on() || response.clicked() || response.drag_stopped();
-    if !is_in_use {
+    // A frame that egui draws twice has its events only once.
+    if !is_in_use || ui.ctx().current_pass_index() > 0 {
         return Vec::new();
     }
     let at = |at: Pos2| [(at.x - rect.left()) / side, (at.y - rect.top()) / side];

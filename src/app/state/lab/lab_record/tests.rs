@@ -1,5 +1,9 @@
 use super::{super::lane_record::MAX_TRACE, *};
-use crate::{diagnostics::DoesNotApply, worker::lab::LabLaneFrame};
+use crate::{
+    app::state::{Lab, Requests},
+    diagnostics::DoesNotApply,
+    worker::{Command, lab::LabLaneFrame},
+};
 
 fn frame() -> LabLaneFrame {
     LabLaneFrame {
@@ -190,6 +194,53 @@ fn a_change_of_the_sampler_or_the_energy_begins_a_new_comparison() {
     assert_eq!(record.lanes[0].agreement.as_ref().unwrap().r_hat, expected);
     record.take(surface());
     assert_eq!(record.lanes[0].unchanged_since, 240);
+}
+
+#[test]
+fn the_last_run_comes_back_with_all_that_was_measured() {
+    let (sender, commands) = std::sync::mpsc::channel();
+    let mut lab = Lab::new(LabState::default(), Requests::new(sender));
+    lab.record = started();
+    frames(&mut lab.record, 20);
+    let measured = |lab: &Lab| {
+        let lane = &lab.record.lanes[0];
+        let r_hat = lane.agreement.as_ref().map(|agreement| agreement.r_hat);
+        (lane.variation.points().to_vec(), lane.r_hat.points().to_vec(), lane.traces.clone(), r_hat)
+    };
+    let before = measured(&lab);
+    let begin = |lab: &mut Lab| {
+        lab.take(surface());
+        lab.take(LabUpdate::Started(vec![vec![0, 0]]));
+        lab.take(LabUpdate::Frame(LabFrame { step: 0, lanes: vec![frame()] }));
+    };
+    lab.settings.config.target = LabTarget::Ring;
+    lab.settings.rules[0].sampler.noise_std *= 2.0;
+    let other = lab.settings.clone();
+    lab.follow(true);
+    begin(&mut lab);
+    assert!(lab.can_undo() && lab.record.step == 0);
+    commands.try_iter().for_each(drop);
+    assert!(lab.undo());
+    let asked: Vec<Command> = commands.try_iter().collect();
+    let [
+        Command::Lab(LabCommand::Set(_)),
+        Command::Lab(LabCommand::Restart),
+        Command::Lab(LabCommand::Branch { step: 200, .. }),
+    ] = &asked[..]
+    else {
+        unreachable!("{asked:?}");
+    };
+    begin(&mut lab);
+    lab.take(LabUpdate::Frame(LabFrame { step: 200, lanes: vec![frame()] }));
+    assert_eq!((&lab.settings, lab.record.step), (&LabState::default(), 200));
+    assert_eq!(measured(&lab), before);
+    // What gave way comes back in the same way, though it had not moved.
+    assert!(lab.undo());
+    assert_eq!(lab.settings, other);
+    // A request that is refused leaves the run as it is.
+    lab.take(LabUpdate::Refused("no".into()));
+    lab.take(LabUpdate::Frame(LabFrame { step: 210, lanes: vec![frame()] }));
+    assert_eq!(lab.record.step, 210);
 }
 
 #[test]
