@@ -119,7 +119,7 @@ fn the_selected_chain_is_in_view() {
     assert!(cell.width() >= 19.0 && cell.right() < 0.6 * LOW[0], "{cell}");
     // The keys move on to chains that were not in view.
     window.harness.get_by_label(&name("T-shirt/top", 10)).focus();
-    window.harness.step();
+    window.pass(3, 0);
     for _ in 0..9 {
         window.harness.key_press(Key::ArrowDown);
         window.pass(3, 0);
