@@ -71,6 +71,8 @@ impl Window {
         };
         self.harness.event(Input::PointerMoved(at(points[0])));
         self.pass(1);
+        // In a browser, a finger presses twice: as a pointer and as a touch.
+        self.harness.event(button(at(points[0]), true));
         self.harness.event(button(at(points[0]), true));
         for &point in &points[1..] {
             self.harness.event(Input::PointerMoved(at(point)));

@@ -147,6 +147,9 @@ impl Drawings {
 
     /// Begins a stroke at a point of the canvas.
     pub(in crate::app) fn begin_stroke(&mut self, at: [f32; 2]) {
+        if self.is_drawing {
+            return;
+        }
         let Some(class) = self.classes().get(self.now.class) else { return };
         if class.drawings.len() < MAX_DRAWINGS && num_points(&self.now.canvas) < MAX_POINTS {
             self.change(|sketch| sketch.canvas.push(vec![on_canvas(at)]));

@@ -16,7 +16,7 @@ const INK: Color32 = Color32::WHITE;
 /// What happened on a pad, with points of the unit square.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Ink {
-    /// A stroke begins.
+    /// A stroke begins. In a browser, a finger says so twice: as a pointer and as a touch.
     Begin([f32; 2]),
     /// The stroke goes on to this point.
     To([f32; 2]),
@@ -39,8 +39,7 @@ pub(super) fn pad(ui: &mut Ui, side: f32, strokes: &Strokes, name: &str) -> Vec<
     }
     let is_in_use =
         response.is_pointer_button_down_on() || response.clicked() || response.drag_stopped();
-    // A frame that egui draws twice has its events only once.
-    if !is_in_use || ui.ctx().current_pass_index() > 0 {
+    if !is_in_use {
         return Vec::new();
     }
     let at = |at: Pos2| [(at.x - rect.left()) / side, (at.y - rect.top()) / side];

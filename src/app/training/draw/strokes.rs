@@ -112,16 +112,17 @@ impl DrawPanel<'_> {
         let test = &mut self.view.test;
         for ink in pad(ui, side, &test.strokes, "Pad to test the model on") {
             match ink {
-                Ink::Begin(at) => {
+                Ink::Begin(at) if !test.is_drawing => {
                     test.strokes.push(vec![at]);
                     test.is_drawing = true;
                 }
                 Ink::To(at) if test.is_drawing => extend(&mut test.strokes, at),
-                Ink::To(_) => continue,
+                Ink::Begin(_) | Ink::To(_) => continue,
                 Ink::End => test.is_drawing = false,
             }
             test.is_changed = true;
         }
+        test.is_drawing &= ui.input(|input| input.pointer.any_down());
         // While the model is still learning, its answer changes.
         let is_stale = test.is_changed || self.training.is_running && !test.strokes.is_empty();
         if is_stale && now - test.asked_at >= QUESTION_SECS && !test.strokes.is_empty() {
