@@ -33,6 +33,8 @@ const MAX_ROWS: usize = 2;
 /// A change is negligible below this, in nats, or below this fraction of the median distance of the chains from their median.
 const NEGLIGIBLE: f32 = 0.001;
 const NEGLIGIBLE_SHARE: f32 = 0.01;
+/// More than this number of median distances is no chance.
+const MOST_BY_CHANCE: f32 = 2.0;
 /// What the last steps did if the step size fell in them.
 const SLOWED: &str = "slowed by the α schedule";
 
@@ -249,7 +251,8 @@ fn is_slowed(rule: &LaneConfig, course: &Course) -> bool {
 fn is_flat(course: &Course) -> bool {
     let (before, now) = (median(course.before), median(course.now));
     let apart: Vec<f32> = course.now.iter().map(|energy| (energy - now).abs()).collect();
-    if (now - before).abs() <= NEGLIGIBLE.max(NEGLIGIBLE_SHARE * median(&apart)) {
+    let (spread, change) = (median(&apart), (now - before).abs());
+    if change <= NEGLIGIBLE.max(NEGLIGIBLE_SHARE * spread) {
         return true;
     }
     let moves = course.before.iter().zip(course.now).map(|(before, now)| now - before);
@@ -257,7 +260,9 @@ fn is_flat(course: &Course) -> bool {
     let num_up = moves.iter().filter(|&&change| change > 0.0).count();
     let num_down = moves.iter().filter(|&&change| change < 0.0).count();
     let count = (num_up + num_down) as f64;
-    num_up.abs_diff(num_down) as f64 <= (3.0 * count.sqrt()).min(count - 1.0)
+    // Of a few chains, most may go the same way by chance; then the size of the change tells.
+    let is_even = num_up.abs_diff(num_down) as f64 <= (3.0 * count.sqrt()).min(count - 1.0);
+    is_even && change <= MOST_BY_CHANCE * spread
 }
 
 /// A change with its sign.

@@ -147,7 +147,10 @@ pub(super) fn ui(
             {
                 let at = corner + cells.lane_at(selected.lane, ppp);
                 // Without the edges, which may lie a fraction of a point outside a grid that does not scroll.
-                ui.scroll_to_rect(cells.rects(at, place).0.shrink(1.0), None);
+                let mut cell = cells.rects(at, place).0.shrink(1.0);
+                // The names of lanes lie over the upper edge.
+                cell.min.y -= if num_lanes > 1 { HEADER } else { 0.0 };
+                ui.scroll_to_rect(cell, None);
             }
             corner
         })
@@ -205,16 +208,17 @@ pub(super) fn ui(
     action
 }
 
-/// The selected chain, if in the last frame another one or none was selected, or the chains had another space.
+/// The selected chain, if in the last frame another one or none was selected, or the chains had more space.
 fn newly_selected(ui: &Ui, selected: Option<Selection>, space: Vec2) -> Option<Selection> {
     let id = ui.scope_id().with("selected");
-    let now = (selected, space);
     let before = ui.ctx().data_mut(|data| {
         let before = data.get_temp::<(Option<Selection>, Vec2)>(id);
-        data.insert_temp(id, now);
+        data.insert_temp(id, (selected, space));
         before
     });
-    selected.filter(|_| before != Some(now))
+    let is_new =
+        before.is_none_or(|(before, had)| before != selected || space.x < had.x || space.y < had.y);
+    selected.filter(|_| is_new)
 }
 
 /// Whether the model predicts the class of the row for a chain that has not exploded.

@@ -192,8 +192,18 @@ fn chains(ui: &mut Ui, lab: &mut Lab, tool: &mut Tool) {
     let config = &mut lab.settings.config;
     let field = LabConfig::field("num_chains");
     let (low, high) = field.slider.unwrap_or((1.0, 10_000.0));
-    let slider = Slider::new(&mut config.num_chains, low as usize..=high as usize);
-    ui.add(slider.logarithmic(true).text("chains")).on_hover_text(field.help.trim());
+    // Each number is another run, so only the last one of a drag counts.
+    let id = ui.scope_id().with("number of chains");
+    let dragged = ui.data(|data| data.get_temp::<usize>(id));
+    let mut count = dragged.unwrap_or(config.num_chains);
+    let slider = Slider::new(&mut count, low as usize..=high as usize);
+    let slider = ui.add(slider.logarithmic(true).text("chains")).on_hover_text(field.help.trim());
+    if slider.dragged() {
+        ui.data_mut(|data| data.insert_temp(id, count));
+    } else {
+        ui.data_mut(|data| data.remove_temp::<usize>(id));
+        config.num_chains = count;
+    }
     ui.horizontal_wrapped(|ui| {
         let is_dropping = *tool == Tool::Drop;
         let drop = ui.selectable_label(is_dropping, "Start from a point");

@@ -108,3 +108,18 @@ fn a_small_number_keeps_a_digit() {
         ["0.0", "0.1", "0.09", "−0.04", "0.01", "0.009", "0.00001", "0.000001", "3e−9"]
     );
 }
+
+#[test]
+fn of_a_few_chains_the_size_of_the_change_tells() {
+    let before: Vec<f32> = (0..10).map(|chain| 30.0 + 0.1 * chain as f32).collect();
+    let moved = |by: f32| -> Vec<f32> {
+        before
+            .iter()
+            .enumerate()
+            .map(|(chain, e)| if chain == 0 { e + by } else { e - by })
+            .collect()
+    };
+    let (far, near) = (moved(20.0), moved(0.1));
+    let course = |now| Course { first: &before, before: &before, now, since: 50, step: 100 };
+    assert!(!is_flat(&course(&far)) && is_flat(&course(&near)));
+}

@@ -2,7 +2,7 @@
 
 use super::{Lab, LabRecord, curve::Curve, lane_record::LaneRecord};
 use crate::{
-    config::LabState,
+    config::{LabState, LabTarget},
     worker::lab::{LabCommand, LabFrame},
 };
 
@@ -13,6 +13,8 @@ pub(super) struct PastRun {
     step: u64,
     lanes: Vec<LaneRecord>,
     apart: Curve,
+    /// The energy that it had, as the record counts them.
+    num_surfaces: u64,
 }
 
 impl PastRun {
@@ -38,9 +40,10 @@ impl Lab {
             self.toggle();
         }
         self.settings.clone_from(&past.settings);
-        if !std::mem::replace(&mut self.record.is_leaving, true) {
-            self.record.past = self.record.recorded();
-        }
+        let is_leaving = std::mem::replace(&mut self.record.is_leaving, true);
+        let recorded = if is_leaving { None } else { self.record.recorded() };
+        // A run that is still coming back gives way too, and is the one to bring back then.
+        self.record.past = self.record.returning.take().or(recorded);
         let mut commands = self.record.sync(&self.settings, true);
         commands.extend([LabCommand::Restart, past.branch()]);
         commands.into_iter().for_each(|command| self.ask(command));
@@ -70,8 +73,9 @@ impl LabRecord {
     fn recorded(&self) -> Option<PastRun> {
         let settings = self.sent.clone()?;
         let is_there = !self.lanes.is_empty() && self.lanes.iter().all(|lane| lane.now.is_some());
-        let (step, apart) = (self.step, self.apart.clone());
-        is_there.then(|| PastRun { settings, step, lanes: self.lanes.clone(), apart })
+        let (step, num_surfaces) = (self.step, self.num_surfaces);
+        let (lanes, apart) = (self.lanes.clone(), self.apart.clone());
+        is_there.then_some(PastRun { settings, step, lanes, apart, num_surfaces })
     }
 
     /// Takes the record of the run that comes back, once its chains have arrived at its last step. Returns whether they have.
@@ -82,6 +86,12 @@ impl LabRecord {
         };
         let Some(run) = self.returning.take_if(is_its) else { return false };
         (self.step, self.lanes, self.apart) = (run.step, run.lanes, run.apart);
+        let is_learned = run.settings.config.target == LabTarget::Learned;
+        if is_learned && run.num_surfaces != self.num_surfaces {
+            // The network has learned since: later steps follow another energy.
+            let step = self.step;
+            self.lanes.iter_mut().for_each(|lane| lane.begin_window(step));
+        }
         // The trails begin anew: nothing moved from the starts to these positions.
         self.num_starts += 1;
         self.compare_anew();

@@ -186,7 +186,9 @@ impl RunState {
     /// How an energy compares with those of real test images, in words, if they are there.
     pub(in crate::app) fn rank_of(&self, energy: f32) -> Option<String> {
         let test = &self.references.as_ref()?.test_energies;
-        if test.is_empty() || !energy.is_finite() {
+        // The energies of the test images belong to one set of weights.
+        let is_learning = self.record.as_ref().is_some_and(|record| record.weights_change);
+        if test.is_empty() || !energy.is_finite() || is_learning {
             return None;
         }
         let num_above = test.iter().filter(|&&other| energy < other).count();

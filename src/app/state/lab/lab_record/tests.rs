@@ -196,6 +196,29 @@ fn a_change_of_the_sampler_or_the_energy_begins_a_new_comparison() {
     assert_eq!(record.lanes[0].unchanged_since, 240);
 }
 
+/// The worker shows another run.
+fn begin(lab: &mut Lab) {
+    lab.take(surface());
+    lab.take(LabUpdate::Started(vec![vec![0, 0]]));
+    lab.take(LabUpdate::Frame(LabFrame { step: 0, lanes: vec![frame()] }));
+}
+
+#[test]
+fn an_undo_before_the_last_one_has_come_loses_no_run() {
+    let (sender, _commands) = std::sync::mpsc::channel();
+    let mut lab = Lab::new(LabState::default(), Requests::new(sender));
+    lab.record = started();
+    frames(&mut lab.record, 20);
+    lab.settings.config.target = LabTarget::Ring;
+    let other = lab.settings.clone();
+    lab.follow(true);
+    begin(&mut lab);
+    for expected in [&LabState::default(), &other, &LabState::default(), &other] {
+        assert!(lab.undo());
+        assert_eq!(&lab.settings, expected);
+    }
+}
+
 #[test]
 fn the_last_run_comes_back_with_all_that_was_measured() {
     let (sender, commands) = std::sync::mpsc::channel();
@@ -208,11 +231,6 @@ fn the_last_run_comes_back_with_all_that_was_measured() {
         (lane.variation.points().to_vec(), lane.r_hat.points().to_vec(), lane.traces.clone(), r_hat)
     };
     let before = measured(&lab);
-    let begin = |lab: &mut Lab| {
-        lab.take(surface());
-        lab.take(LabUpdate::Started(vec![vec![0, 0]]));
-        lab.take(LabUpdate::Frame(LabFrame { step: 0, lanes: vec![frame()] }));
-    };
     lab.settings.config.target = LabTarget::Ring;
     lab.settings.rules[0].sampler.noise_std *= 2.0;
     let other = lab.settings.clone();
