@@ -4,7 +4,7 @@
 use js_sys::{Array, Promise, Reflect, Uint8Array};
 use wasm_bindgen::{JsCast, JsValue, closure::Closure, prelude::wasm_bindgen};
 use wasm_bindgen_futures::JsFuture;
-use web_sys::{Blob, Document, HtmlAnchorElement, HtmlInputElement, Url};
+use web_sys::{Blob, Document, HtmlAnchorElement, Url};
 
 #[wasm_bindgen]
 extern "C" {
@@ -20,10 +20,14 @@ extern "C" {
     fn given_size(place: &str) -> f64;
     #[wasm_bindgen(js_namespace = jempp, js_name = choose)]
     fn choose_files(is_folder: bool);
+    #[wasm_bindgen(js_namespace = jempp, js_name = pick)]
+    fn pick_file(accept: &str) -> Promise;
     #[wasm_bindgen(js_namespace = jempp, js_name = onFiles)]
     fn set_on_files(take: &JsValue);
     #[wasm_bindgen(js_namespace = jempp, js_name = counts)]
     fn counts_object() -> JsValue;
+    #[wasm_bindgen(js_namespace = jempp, js_name = copy)]
+    fn copy_link(link: &str, said: &str);
     #[wasm_bindgen(thread_local_v2, js_namespace = navigator, js_name = userAgent)]
     static USER_AGENT: String;
 }
@@ -80,6 +84,13 @@ pub(crate) async fn given(place: &str) -> Result<Vec<u8>, String> {
     Ok(Uint8Array::new(&bytes.map_err(|error| reason(&error))?).to_vec())
 }
 
+/// A name and a place, as the page gives them.
+fn name_and_place(pair: JsValue) -> (String, String) {
+    let pair: Array = pair.unchecked_into();
+    let text = |at| pair.get(at).as_string().unwrap_or_default();
+    (text(0), text(1))
+}
+
 /// Asks the user for files or a folder to train on. Browsers allow this only after a click or a key press.
 pub(crate) fn choose(is_folder: bool) {
     choose_files(is_folder);
@@ -89,14 +100,9 @@ pub(crate) fn choose(is_folder: bool) {
 /// under which the page keeps it; or with the reason why they are not taken.
 pub(crate) fn on_files(take: impl Fn(Result<Vec<(String, String)>, String>) + 'static) {
     let take = Closure::<dyn Fn(Array, Option<String>)>::new(move |files: Array, problem| {
-        let text = |pair: &Array, at| pair.get(at).as_string().unwrap_or_default();
-        let file = |pair: JsValue| {
-            let pair: Array = pair.unchecked_into();
-            (text(&pair, 0), text(&pair, 1))
-        };
         take(match problem {
             Some(problem) => Err(problem),
-            None => Ok(files.iter().map(file).collect()),
+            None => Ok(files.iter().map(name_and_place).collect()),
         });
     });
     set_on_files(&take.into_js_value());
@@ -160,28 +166,21 @@ pub(crate) fn download(name: &str, bytes: &[u8]) -> Option<()> {
     Some(())
 }
 
-/// Asks the user for a file, and passes its name and content to `take`. Browsers allow this only after a click
-/// or a key press.
+/// Copies a link, after a click or a key press. The page then says whether it could: if so, it says `said`.
+pub(crate) fn copy(link: &str, said: &str) {
+    copy_link(link, said);
+}
+
+/// Asks the user for a file at once, and waits for its name and content. What only the browser can read arrives as a PNG.
+/// Browsers allow this only after a click or a key press.
 pub(crate) fn pick(
     accept: &str,
-    take: impl Fn(String, Result<Vec<u8>, String>) + 'static,
-) -> Option<()> {
-    let input: HtmlInputElement = document()?.create_element("input").ok()?.dyn_into().ok()?;
-    input.set_type("file");
-    input.set_accept(accept);
-    let (chosen, take) = (input.clone(), std::rc::Rc::new(take));
-    let on_change = Closure::once_into_js(move || {
-        let Some(file) = chosen.files().and_then(|files| files.get(0)) else { return };
-        if let Err(problem) = check_size(&file.name(), file.size()) {
-            return take(file.name(), Err(problem));
-        }
-        wasm_bindgen_futures::spawn_local(async move {
-            let content = JsFuture::from(file.array_buffer()).await;
-            let bytes = content.map(|content| Uint8Array::new(&content).to_vec());
-            take(file.name(), bytes.map_err(|error| reason(&error)));
-        });
-    });
-    input.set_onchange(Some(on_change.unchecked_ref()));
-    input.click();
-    Some(())
+) -> impl Future<Output = Option<(String, Result<Vec<u8>, String>)>> + use<> {
+    let chosen = JsFuture::from(pick_file(accept));
+    async {
+        // Without a choice, there is no pair.
+        let (name, place) = name_and_place(chosen.await.ok().filter(JsValue::is_object)?);
+        let content = given(&place).await;
+        Some((name, content))
+    }
 }

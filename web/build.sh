@@ -118,6 +118,7 @@ if axes:
     count = (at.stop - at.start) // 2
     steps = [int(256 * value) for value in struct.unpack(f"<{count}e", data[at])]
     is_whole = struct.pack(f"<{count}e", *(step / 256 for step in steps)) == data[at]
+    # Another encoding needs another number in byte 7: older pages then refuse it.
     if is_whole and all(abs(step) < 2048 for step in steps):
         rest = []
         for index, step in enumerate(steps):

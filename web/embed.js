@@ -1,7 +1,7 @@
 // Puts jempp into a page of yours, as wide as its column and in its colours:
 //   <script src="https://HOST/embed.js" data-query="lesson=4"></script>
 // The script can also stand in the head of a page; then write <jempp-frame query="lesson=4"></jempp-frame> where you want
-// a frame. Attributes, in the script's tag with `data-` before them: query (what a copied link has after `?`), height (in
+// a frame. Attributes, in the script's tag with `data-` before them: query (a copied link, or what it has after `?`), height (in
 // pixels), theme (light or dark; otherwise that of the page, also when it changes), title (for screen readers), capture (take keys
 // and wheel at once). All but the last can be changed later.
 // For those who build slides, the element has play(), pause(), restart(), show(query), state, and the event `change`.
@@ -48,7 +48,8 @@
 
     connectedCallback() {
       if (this.#frame) return;
-      const query = new URLSearchParams(this.getAttribute('query') ?? '');
+      // Of a whole link, only what it asks for.
+      const query = new URLSearchParams((this.getAttribute('query') ?? '').replace(/^[^?]*\?/, ''));
       query.set('theme', (this.#told = this.#theme()));
       if (this.hasAttribute('capture')) query.set('capture', '1');
       const title = this.getAttribute('title') ?? TITLE;
@@ -64,7 +65,14 @@
       this.#fit();
       this.#followColours(signal);
       addEventListener('message', ({ source, data }) => {
-        if (source !== this.#frame.contentWindow || data?.jempp !== 'change') return;
+        if (source !== this.#frame.contentWindow) return;
+        if (data?.jempp === 'begins') {
+          // A frame that is loaded again has the colours of its address, and hears nothing before it tells a state.
+          this.state = null;
+          this.#told = query.get('theme');
+          this.#tellTheme();
+        }
+        if (data?.jempp !== 'change') return;
         this.state = data.state;
         for (const asked of this.#early.splice(0)) this.#ask(...asked);
         this.dispatchEvent(new CustomEvent('change', { detail: data.state }));
@@ -90,7 +98,7 @@
     play() { this.#ask('play'); }
     pause() { this.#ask('pause'); }
     restart() { this.#ask('restart'); }
-    /** Shows another state: what a copied link has after `?`. */
+    /** Shows another state: a copied link, or what it has after `?`. */
     show(query) { this.#ask('show', String(query)); }
 
     #fit() {

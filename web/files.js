@@ -45,27 +45,33 @@ async function walk(entry, prefix, list) {
   }
 }
 
-/** Pictures that the program cannot read, and the browser perhaps can. */
+/** Pictures that the program can read by their names. */
+const OWN_PICTURE = /\.(png|jpe?g|gif|webp|bmp)$/i;
+/** Pictures that the browser perhaps can read, although it may not call them pictures. */
 const FOREIGN_PICTURE = /\.(avif|heic|heif|ico|jxl|tiff?)$/i;
 /** The longest side, in pixels, of the pictures that the browser makes of them: models see far fewer. */
 const MAX_SIDE = 512;
 
 /** A file and its name as the program can read them: what only the browser can read becomes a PNG, turned as its camera says. */
 async function readable(name, file) {
-  if (!FOREIGN_PICTURE.test(name) || file.size > MAX_KEPT) return [name, file];
+  const isForeign = FOREIGN_PICTURE.test(name) || (file.type.startsWith('image/') && !OWN_PICTURE.test(name));
+  if (!isForeign || file.size > MAX_KEPT) return [name, file];
+  // Unlike a bitmap, an image can also be a drawing (SVG).
+  const picture = Object.assign(new Image(), { src: URL.createObjectURL(file) });
   try {
-    const picture = await createImageBitmap(file);
+    await picture.decode();
     const scale = Math.min(1, MAX_SIDE / Math.max(picture.width, picture.height));
     const [width, height] = [picture.width, picture.height].map((side) => Math.max(1, Math.round(scale * side)));
     const canvas = new OffscreenCanvas(width, height);
     const pen = canvas.getContext('2d');
     pen.imageSmoothingQuality = 'high';
     pen.drawImage(picture, 0, 0, width, height);
-    picture.close();
     return [`${name}.png`, new File([await canvas.convertToBlob()], `${file.name}.png`)];
   } catch {
     // The program says that it cannot read such a file.
     return [name, file];
+  } finally {
+    URL.revokeObjectURL(picture.src);
   }
 }
 
@@ -107,6 +113,21 @@ async function collect(fill) {
   take(receive(list.files), undefined);
 }
 
+/** Asks for files, and waits for the choice: none if it is cancelled. Browsers allow this only after a click or a key press. */
+function ask(options) {
+  // Tests find it in the page.
+  const input = Object.assign(document.createElement('input'), { type: 'file', id: 'choose', hidden: true, ...options });
+  document.getElementById('choose')?.remove();
+  document.body.append(input);
+  return new Promise((resolve) => {
+    input.onchange = input.oncancel = () => {
+      input.remove();
+      resolve([...input.files]);
+    };
+    input.click();
+  });
+}
+
 /** The part of `globalThis.jempp` that concerns files. `hand` sends files to the workers that run; `refuse`, if any, is called instead. */
 export function filesOf(canvas, hand, refuse) {
   handOver = hand;
@@ -131,17 +152,13 @@ export function filesOf(canvas, hand, refuse) {
     });
   }, { capture: true });
   return {
-    /** Asks for files or for a folder. */
-    choose(isFolder) {
-      const input = Object.assign(document.createElement('input'), { type: 'file', multiple: true, webkitdirectory: isFolder, id: 'choose', hidden: true });
-      document.getElementById('choose')?.remove();
-      // Tests find it in the page.
-      document.body.append(input);
-      input.onchange = () => {
-        input.remove();
-        collect((list) => [...input.files].forEach((file) => list.add(file.webkitRelativePath || file.name, file)));
-      };
-      input.click();
+    /** Asks for files or for a folder to train on. */
+    choose: (isFolder) => ask({ multiple: true, webkitdirectory: isFolder })
+      .then((files) => collect((list) => files.forEach((file) => list.add(file.webkitRelativePath || file.name, file)))),
+    /** Asks for a file to open: its name, and the name under which the page has it; nothing for none. `accept` is as in HTML. */
+    async pick(accept) {
+      const [file] = await ask({ accept });
+      return file && receive([await readable(file.name, file)])[0];
     },
     /** Keeps the files that a person trains on, for a reload: a title, and the name and the place of each. */
     keepFiles(text) {

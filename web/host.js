@@ -26,6 +26,21 @@ export function wait() {
   });
   if (isFrame) restOutOfSight();
   followRatio(canvas);
+  leaveKeys(canvas);
+}
+
+/** The keys that the viewer takes away although they do nothing in it, where they are pressed with Ctrl or Cmd. */
+const UNUSED = new RegExp(`^(arrow.+|,|(key)?[p${isEmbedded ? 'os' : ''}])$`, 'i');
+
+/** Leaves the browser its own keys: those with Alt, as for the way back, and those with Ctrl or Cmd that the viewer does not use. */
+function leaveKeys(canvas) {
+  const isUnused = ({ key, code }) => UNUSED.test(key) || UNUSED.test(code);
+  canvas.addEventListener('keydown', (event) => {
+    // On many keyboards, AltGraph writes a question mark or the like.
+    if (event.getModifierState('AltGraph')) return;
+    const isLeft = event.altKey ? event.key !== 'Alt' : (event.ctrlKey || event.metaKey) && isUnused(event);
+    if (isLeft) event.stopImmediatePropagation();
+  }, { capture: true });
 }
 
 /**
@@ -77,8 +92,12 @@ let take = (...asked) => early.push(asked);
 const ASKED = ['play', 'pause', 'restart', 'show', 'theme'];
 if (isFrame) {
   addEventListener('message', ({ source, data }) => {
-    if (source === parent && ASKED.includes(data?.jempp)) take(data.jempp, String(data.value ?? ''));
+    if (source !== parent || !ASKED.includes(data?.jempp)) return;
+    if (data.jempp === 'theme') document.documentElement.dataset.theme = data.value;
+    take(data.jempp, String(data.value ?? ''));
   });
+  // Also when the frame was loaded again: whoever made it then tells its colours anew, and waits with the rest.
+  parent.postMessage({ jempp: 'begins' }, '*');
 }
 
 /** The largest model file that is kept for the next visit, in bytes. */
@@ -108,8 +127,10 @@ export async function keptName(bundled) {
   return name && !bundled && (await keptModel(name)) ? name : null;
 }
 
-/** Whether chains may start to run by themselves. */
-const isCalm = matchMedia('(prefers-reduced-motion: reduce)').matches;
+/** Whether a person wants nothing to move by itself. */
+const calm = matchMedia('(prefers-reduced-motion: reduce)');
+const isCalm = calm.matches;
+calm.addEventListener('change', ({ matches }) => take('calm', matches ? 'yes' : 'no'));
 // A phone or a tablet. Some browsers do not say how much memory there is: where a finger is the pointer, it may be little.
 const memory = navigator.deviceMemory ?? (matchMedia('(pointer: coarse)').matches ? 4 : 8);
 const isSmall = memory <= 4 || Math.min(screen.width, screen.height) < 500;
@@ -133,17 +154,27 @@ export const host = {
     for (const place of PLACES) kept(place).then((model) => model && take('kept', model.name));
   },
   /** Says that a file cannot be opened here. */
-  refuseFile: () => take('file', ''),
-  /** Keeps a model in one of the PLACES. Returns the reason if it does not. */
-  keepModel(place, name, bytes) {
+  refuseFile: () => take('complain', 'Files cannot be opened here. Open the full page with the link Open in jempp.'),
+  /** Keeps a model in one of the PLACES, and says so if it does not. */
+  async keepModel(place, name, bytes) {
+    const isTrained = place === 'trained';
+    const advice = isTrained ? 'Save the model before you leave.' : 'After a reload, open the file again.';
     if (bytes.byteLength > MAX_KEPT) {
       const [mib, most] = [bytes.byteLength, MAX_KEPT].map((size) => Math.round(size / 2 ** 20));
-      const rest = place === 'trained' ? 'save it before you leave' : 'after a reload, open the file again';
-      return `${name} has ${mib} MiB, and the page keeps only models of up to ${most} MiB: ${rest}.`;
+      take('complain', `${name} has ${mib} MiB, and the page keeps only models of up to ${most} MiB. ${advice}`);
+      return;
     }
     // A copy, since these bytes are memory of the program. Unlike an array, a blob is read only when the model is opened.
-    keep(place, { name, bytes: new Blob([bytes]) });
-    return undefined;
+    const isKept = await keep(place, { name, bytes: new Blob([bytes]) });
+    if (!isKept) take('complain', `The browser could not keep ${name}: it has no space, or keeps nothing in a private window. ${advice}`);
+    else if (isTrained) take('is kept', name);
+  },
+  /** Copies a link and says so: `said`, or that it could not. A page without encryption has no clipboard. */
+  async copy(link, said) {
+    const isCopied = await navigator.clipboard?.writeText(link).then(() => true, () => false);
+    const instead = isFrame ? 'Open the page in a tab of its own.' : 'Copy the address from the address bar.';
+    if (isCopied) take('notify', said);
+    else take('complain', `The browser does not let the page copy. ${instead}`);
   },
   /** The bytes of a kept model, or nothing. */
   async keptBytes(name) {
@@ -168,8 +199,8 @@ export const host = {
   leave(isBack) {
     byId(isBack ? 'before' : 'after').focus();
   },
-  /** Writes what the canvas shows for those who cannot see it. */
-  tell(title, paragraphs, now) {
+  /** Writes what the canvas shows for those who cannot see it. A screen reader says an `alarm` and `news` at once. */
+  tell(title, paragraphs, now, alarm, news) {
     document.title = `jempp: ${title}`;
     // What a person is typing into: the canvas cannot say it.
     for (const input of document.querySelectorAll('canvas ~ input[type=text]')) {
@@ -182,6 +213,8 @@ export const host = {
     if ([...words.children].map((one) => one.textContent).join('\n') !== paragraphs.join('\n')) {
       words.replaceChildren(...paragraphs.map((text) => Object.assign(document.createElement('p'), { textContent: text })));
     }
-    if (byId('now').textContent !== now) byId('now').textContent = now;
+    for (const [id, text] of Object.entries({ now, alarm })) if (byId(id).textContent !== text) byId(id).textContent = text;
+    // The same news may come twice.
+    if (news) byId('news').textContent = news;
   },
 };

@@ -6,7 +6,11 @@ import sizes from './sizes.js';
 const byId = (id) => document.getElementById(id);
 const query = new URLSearchParams(location.search);
 const model = `assets/${query.get('model') ?? 'fashion'}.planes`;
-const start = globalThis.jemppStart ?? { goesOn() {}, over() {} };
+/** The watch of start.js, which may be missing, or come late: if it comes when all is over, it finds this and does nothing. */
+const start = {
+  goesOn: () => globalThis.jemppStart?.goesOn(),
+  over: () => (globalThis.jemppStart ??= { goesOn() {}, over() {} }).over(),
+};
 
 // The smallest module that only an engine with SIMD accepts: a function that returns a 128-bit vector.
 const SIMD = [0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0, 10, 10, 1, 8, 0, 65, 0, 253, 15, 253, 98, 11];
@@ -112,8 +116,12 @@ function createWorker() {
   const script = new URL(`./worker.js${location.search}`, import.meta.url);
   const worker = new Worker(script, { type: 'module', name: 'jempp' });
   workers.push(worker);
+  // An error without a message: the script is missing. That of an old build is, where no service worker keeps it.
+  worker.addEventListener('error', ({ message }) => {
+    if (!message) fail('worker.js could not be loaded. The page may have been renewed meanwhile: load it again.');
+  });
   // Handles a worker that cannot start. The viewer replaces this handler later.
-  worker.onerror = (event) => fail(event.message || 'worker.js could not be loaded.');
+  worker.onerror = ({ message }) => message && fail(message);
   const { port1, port2 } = new MessageChannel();
   port1.onmessage = ({ data }) => showProgress('model', data);
   worker.postMessage({ progress: port2 }, [port2]);
@@ -162,7 +170,6 @@ if (missing.length > 0) {
     /** Hides the loading screen. Called when the viewer's first frame is drawn. */
     ready() {
       isReady = true;
-      start.over();
       byId('loading').hidden = true;
       // Later visits then need no connection. Browsers allow it only over HTTPS or from this computer.
       const keep = () => navigator.serviceWorker?.register(new URL('../sw.js', import.meta.url)).catch(() => {});
@@ -176,5 +183,9 @@ if (missing.length > 0) {
   const named = keptName(model in sizes).then((name) => {
     globalThis.jempp.keptName = name;
   });
-  Promise.all([import('./jempp.js'), compiled, named]).then(([{ default: init }, module]) => init({ module_or_path: module })).catch(fail);
+  // Once the program is there, nothing else need arrive: a frame out of sight, or a tab behind others, draws much later.
+  Promise.all([import('./jempp.js'), compiled, named])
+    .then(([{ default: init }, module]) => init({ module_or_path: module }))
+    .then(start.over)
+    .catch(fail);
 }

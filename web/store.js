@@ -24,8 +24,8 @@ async function ask(mode, what) {
   }
 }
 
-/** Keeps a value. A private window, or one without space, keeps nothing, and nothing else depends on it. */
-export const keep = (key, value) => ask('readwrite', (store) => store.put(value, key)).catch(() => {});
+/** Keeps a value. Returns whether it is kept: a private window, or one without space, keeps nothing. */
+export const keep = (key, value) => ask('readwrite', (store) => store.put(value, key)).then(() => true, () => false);
 
 /** Keeps what `make` makes of the kept value. No other tab can keep anything in between. */
 export const change = (key, make) =>

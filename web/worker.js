@@ -5,6 +5,8 @@ import sizes from './sizes.js';
 const program = import('./jempp.js');
 program.catch(() => {});
 
+/** The build of this page, for the service worker: it has the models and lessons of the same build. */
+const BUILD = new URL('.', import.meta.url).pathname.split('/').at(-2);
 /** The longest time without a part of a file, in ms, after which its download ends. */
 const PATIENCE = 30_000;
 
@@ -21,6 +23,8 @@ function joined(planes) {
     bytes[begin + 2 * index] = planes[begin + count + index];
     bytes[begin + 2 * index + 1] = planes[begin + index];
   }
+  // A page that no service worker serves gets the models of a newer build. Each other encoding has another number.
+  if (planes[7] > 1) throw new Error('it is newer than this page: load the page again');
   if (planes[7] !== 1) return bytes;
   bytes[7] = 0;
   const header = JSON.parse(new TextDecoder().decode(planes.subarray(8, begin)));
@@ -58,7 +62,7 @@ function download(path) {
   const read = async () => {
     goesOn();
     // Scripts and program are in a separate folder, named after the build.
-    const response = await fetch(new URL(`../${path}`, import.meta.url), { signal: stop.signal });
+    const response = await fetch(new URL(`../${path}?build=${BUILD}`, import.meta.url), { signal: stop.signal });
     if (!response.ok) throw new Error(`the server answered ${response.status} ${response.statusText}`);
     const chunks = [];
     for (const reader = response.body.getReader(); ;) {

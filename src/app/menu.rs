@@ -184,10 +184,22 @@ pub(super) fn save(ui: &mut Ui, viewer: &mut Viewer, files: &mut Files) {
         "The whole state as a link. The web page, or `jempp view`, then shows the same chains.";
     if link.on_hover_text(hover).clicked() {
         let (link, text) = link_of(viewer, files.address());
-        ui.ctx().copy_text(link);
-        viewer.session.notify(text);
+        copy(ui, &mut viewer.session, link, &text);
         ui.close();
     }
+}
+
+/// Copies a link, and says so.
+#[cfg(not(target_arch = "wasm32"))]
+fn copy(ui: &Ui, session: &mut Session, link: String, said: &str) {
+    ui.ctx().copy_text(link);
+    session.notify(said);
+}
+
+/// Copies a link. The page says whether it could, since a browser may refuse.
+#[cfg(target_arch = "wasm32")]
+fn copy(_ui: &Ui, _session: &mut Session, link: String, said: &str) {
+    crate::browser::copy(&link, said);
 }
 
 /// The link to what is shown, and what to say of it. A page has an address.

@@ -1,8 +1,11 @@
 //! What the window shows, in words: for those who cannot see it.
 
+use web_time::{Duration, Instant};
+
 use super::{
     pixels::number,
-    state::{Agreement, LabRecord, LaneRecord},
+    state::{Agreement, LabRecord, LaneRecord, Phase},
+    verdict,
     viewer::Viewer,
     window::App,
     words,
@@ -12,6 +15,13 @@ use crate::{
     lessons::{Block, TITLES},
 };
 
+/// The time between two texts with the numbers of chains that run.
+const NUMBERS_INTERVAL: Duration = Duration::from_secs(5);
+/// The time without news after which a line about chains that run is said.
+const LINE_INTERVAL: Duration = Duration::from_secs(30);
+/// How long events stay the same before they are said: a single step starts the chains and stops them again.
+const SETTLED: Duration = Duration::from_millis(500);
+
 /// What the window shows, as text for a screen reader.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Spoken {
@@ -19,8 +29,87 @@ pub struct Spoken {
     pub title: String,
     /// The text of the lesson's step; its answer is among them once it is open.
     pub paragraphs: Vec<String>,
-    /// Where the chains are now.
+    /// Where the chains are now, and all messages, for a person who asks.
     pub now: String,
+    /// Why everything has stopped; empty if it has not.
+    pub failure: String,
+    /// What is said when it is new: messages, and what runs or rests.
+    pub events: Vec<String>,
+    /// What is said from time to time while something runs: the step, and the energy of the first lane.
+    pub line: String,
+}
+
+/// When the text for a screen reader changes, and what of it is said aloud.
+#[derive(Debug, Default)]
+pub struct Voice {
+    written: Spoken,
+    written_at: Option<Instant>,
+    /// The events that were said, and those that there are, since when.
+    said: Vec<String>,
+    events: Vec<String>,
+    events_since: Option<Instant>,
+    /// Since when nothing was said of what runs.
+    quiet_since: Option<Instant>,
+}
+
+impl Voice {
+    /// The text to write now and what to say aloud, which may be nothing; `None` if all stays as it is. Numbers change with
+    /// every step, so they are only written, and only every few seconds.
+    pub fn follow(
+        &mut self,
+        spoken: Spoken,
+        is_moving: bool,
+        now: Instant,
+        ctx: &egui::Context,
+    ) -> Option<(&Spoken, String)> {
+        let is_over =
+            |since: Option<Instant>, time: Duration| since.is_none_or(|since| now - since >= time);
+        if spoken.events != self.events {
+            self.events.clone_from(&spoken.events);
+            self.events_since = Some(now);
+        }
+        let mut news = String::new();
+        if self.said != self.events {
+            if is_over(self.events_since, SETTLED) {
+                news = new_ones(&self.events, &self.said).join(" ");
+                self.said.clone_from(&self.events);
+            } else {
+                ctx.request_repaint_after(SETTLED);
+            }
+        }
+        let quiet_since = *self.quiet_since.get_or_insert(now);
+        if news.is_empty() && is_moving && is_over(Some(quiet_since), LINE_INTERVAL) {
+            news.clone_from(&spoken.line);
+        }
+        if !news.is_empty() || !is_moving {
+            self.quiet_since = Some(now);
+        }
+        let before = &self.written;
+        let is_elsewhere = spoken.title != before.title
+            || spoken.paragraphs != before.paragraphs
+            || spoken.failure != before.failure;
+        let is_due = !is_moving || is_over(self.written_at, NUMBERS_INTERVAL);
+        let is_same = !is_elsewhere && (spoken.now == before.now || !is_due);
+        if is_same && news.is_empty() {
+            return None;
+        }
+        self.written = spoken;
+        self.written_at = Some(now);
+        Some((&self.written, news))
+    }
+}
+
+/// The events that are not among the earlier ones. An event that is there twice is new if it was there once.
+fn new_ones<'a>(events: &'a [String], earlier: &[String]) -> Vec<&'a str> {
+    let mut earlier: Vec<&String> = earlier.iter().collect();
+    let is_new = |event: &&String| match earlier.iter().position(|other| other == event) {
+        Some(at) => {
+            earlier.swap_remove(at);
+            false
+        }
+        None => true,
+    };
+    events.iter().filter(is_new).map(String::as_str).collect()
 }
 
 impl App {
@@ -37,28 +126,32 @@ impl App {
             };
             (title, Vec::new())
         });
-        Spoken { title, paragraphs, now: self.now() }
+        let viewer = self.viewer();
+        let failure = viewer.session.failure.as_ref().map(|reason| format!("Stopped: {reason}."));
+        let messages = viewer.messages();
+        let training = viewer.training.record.in_sight();
+        let chains = self.chains_in_words();
+        let events = messages.iter().cloned().chain(viewer.what_runs(&chains)).collect();
+        let line = match (&training, viewer.training.is_running) {
+            (Some(training), true) => format!("{training}."),
+            _ => viewer.line(&chains),
+        };
+        let now = failure.iter().chain(&messages).chain(&training).chain(&chains);
+        let now = now.map(String::as_str).collect::<Vec<_>>().join(" ");
+        Spoken { title, paragraphs, now, failure: failure.unwrap_or_default(), events, line }
     }
 
-    fn now(&mut self) -> String {
-        let session = &self.viewer().session;
-        let mut parts = Vec::new();
-        if let Some(reason) = &session.failure {
-            parts.push(format!("Stopped: {reason}."));
+    /// Where the chains are that are seen, or why there are none.
+    fn chains_in_words(&self) -> Vec<String> {
+        let viewer = self.viewer();
+        if viewer.shows_plane() {
+            return lab_in_words(&viewer.lab.record);
         }
-        parts.extend(session.warning.clone());
-        parts.extend(session.notices.iter().map(|notice| notice.text.clone()));
-        let training = &self.viewer().training.record;
-        parts.extend(training.in_sight());
-        if self.viewer().shows_plane() {
-            parts.extend(lab_in_words(&self.viewer().lab.record));
-        } else if session.tab != Tab::Train {
-            match self.viewer().run.why_not.clone() {
-                Some(reason) => parts.push(format!("No model is open: {}.", trimmed(&reason))),
-                None => parts.extend(self.verdict()),
-            }
+        match &viewer.run.why_not {
+            _ if viewer.session.tab == Tab::Train => Vec::new(),
+            Some(reason) => vec![format!("No model is open: {}.", trimmed(reason))],
+            None => self.verdict(),
         }
-        parts.join(" ")
     }
 }
 
@@ -103,6 +196,49 @@ impl Viewer {
         self.run.is_playing() || self.lab.record.is_running || self.training.is_running
     }
 
+    /// The messages that the window shows.
+    fn messages(&self) -> Vec<String> {
+        let notices = self.session.notices.iter().map(|notice| &notice.text);
+        self.session.warning.iter().chain(notices).cloned().collect()
+    }
+
+    /// Whether a model is being trained, and whether the chains that are seen run; or why there are none, as `chains` says.
+    fn what_runs(&self, chains: &[String]) -> Vec<String> {
+        let training = &self.training.record;
+        let trains = match training.phase {
+            Phase::Running => Some("Training runs.".to_string()),
+            Phase::Complete(_) => Some("Training is complete.".to_string()),
+            _ => training.in_sight().map(|text| format!("{text}.")),
+        };
+        let (run, lab, is_plane) = (&self.run, &self.lab.record, self.shows_plane());
+        let (why_not, is_there, is_running, step) = match is_plane {
+            true => (&lab.why_not, lab.surface.is_some(), lab.is_running, lab.step),
+            false => (&run.why_not, run.record.is_some(), run.is_playing(), run.shown_step()),
+        };
+        // Training restarts the model's chains again and again.
+        let is_hidden = self.session.tab == Tab::Train || training.phase == Phase::Running;
+        let chains = match (why_not, is_there) {
+            _ if is_hidden && !is_plane => None,
+            (Some(_), _) => chains.first().cloned(),
+            (None, true) if is_running => Some("The chains run.".to_string()),
+            (None, true) => Some(format!("The chains rest at step {step}.")),
+            (None, false) => None,
+        };
+        trains.into_iter().chain(chains).collect()
+    }
+
+    /// The step and the energy of the first lane. `chains` is what is told of all.
+    fn line(&self, chains: &[String]) -> String {
+        if self.shows_plane() {
+            let record = &self.lab.record;
+            let energy = record.lanes.first().and_then(|lane| lane.energy.last());
+            let energy = energy.map(|energy| format!(", mean energy {}", number(energy as f32)));
+            return format!("Step {}{}.", record.step, energy.unwrap_or_default());
+        }
+        let parts = chains.first().into_iter().flat_map(|lane| lane.split(verdict::SEPARATOR));
+        parts.take(2).collect::<Vec<_>>().join(", ")
+    }
+
     /// The title of the open lesson's step and its paragraphs.
     fn lesson_in_words(&self) -> Option<(String, Vec<String>)> {
         let lesson = self.lesson.text()?;
@@ -119,5 +255,80 @@ impl Viewer {
             paragraphs.push("There is an answer: press Show the answer.".into());
         }
         Some((title, paragraphs))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a voice writes and says.
+    struct Heard {
+        voice: Voice,
+        now: Instant,
+        num_written: usize,
+        said: Vec<String>,
+    }
+
+    impl Heard {
+        fn new() -> Self {
+            let (num_written, said) = (0, Vec::new());
+            Self { voice: Voice::default(), now: Instant::now(), num_written, said }
+        }
+
+        /// Lets time pass, with a frame every tenth of a second, in each of which the numbers change.
+        fn pass(&mut self, secs: u64, is_moving: bool, events: &[&str]) {
+            for frame in 0..10 * secs {
+                let spoken = Spoken {
+                    now: format!("{frame} of {secs}"),
+                    events: events.iter().map(ToString::to_string).collect(),
+                    line: "Step 7".into(),
+                    ..Spoken::default()
+                };
+                let ctx = egui::Context::default();
+                if let Some((_, news)) = self.voice.follow(spoken, is_moving, self.now, &ctx) {
+                    self.num_written += 1;
+                    self.said.extend((!news.is_empty()).then_some(news));
+                }
+                self.now += Duration::from_millis(100);
+            }
+        }
+    }
+
+    #[test]
+    fn the_numbers_of_chains_that_run_are_written_and_rarely_said() {
+        let mut heard = Heard::new();
+        heard.pass(100, true, &["The chains run."]);
+        assert_eq!(heard.said, ["The chains run.", "Step 7", "Step 7", "Step 7"]);
+        assert!((20..=26).contains(&heard.num_written), "{}", heard.num_written);
+        heard.pass(100, false, &["The chains rest at step 9."]);
+        assert_eq!(heard.said[4..], ["The chains rest at step 9."]);
+    }
+
+    #[test]
+    fn what_is_new_is_said_once_and_again_when_it_comes_again() {
+        let mut heard = Heard::new();
+        let rest = "The chains rest at step 9.";
+        heard.pass(2, false, &[rest]);
+        heard.pass(2, false, &["Link copied.", rest]);
+        heard.pass(2, false, &["Link copied.", "Link copied.", rest]);
+        heard.pass(2, false, &[rest]);
+        heard.pass(2, false, &["Link copied.", rest]);
+        assert_eq!(heard.said, [rest, "Link copied.", "Link copied.", "Link copied."]);
+    }
+
+    #[test]
+    fn a_single_step_says_only_where_it_led() {
+        let mut heard = Heard::new();
+        heard.pass(2, false, &["The chains rest at step 9."]);
+        for event in ["The chains run.", "The chains rest at step 10."] {
+            let spoken = Spoken { events: vec![event.into()], ..Spoken::default() };
+            let ctx = egui::Context::default();
+            let told = heard.voice.follow(spoken, true, heard.now, &ctx);
+            assert!(told.is_none_or(|(_, news)| news.is_empty()));
+            heard.now += Duration::from_millis(50);
+        }
+        heard.pass(2, false, &["The chains rest at step 10."]);
+        assert_eq!(heard.said, ["The chains rest at step 9.", "The chains rest at step 10."]);
     }
 }

@@ -23,7 +23,7 @@ const BOTH_BUTTONS: f32 = 440.0;
 const MAY_CHANGE: &str = "These chains use the energy of all classes together. So a chain may end in another class than its row's. To \
                           keep it in its row's class, steer it towards that class.";
 /// What is between the parts of a verdict.
-const SEPARATOR: &str = " · ";
+pub(super) const SEPARATOR: &str = " · ";
 /// The text of the second button.
 const CONVERGES: &str = "Does it converge?";
 /// The space between two rows of text.

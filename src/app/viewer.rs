@@ -211,11 +211,22 @@ impl Viewer {
         if self.shows_plane() { self.lab.undo() } else { self.run.undo() }
     }
 
-    /// Lets nothing play by itself from now on: no link and no lesson.
-    pub fn be_calm(&mut self) {
-        self.is_calm = true;
+    /// Sets whether nothing plays by itself from now on, neither by a link nor by a lesson. What plays then stops.
+    pub fn set_calm(&mut self, is_calm: bool) {
+        self.is_calm = is_calm;
+        if !is_calm {
+            return;
+        }
         self.lesson.plays = None;
-        self.play_when_ready(false);
+        if self.run.model.is_some() {
+            self.run.pause();
+        }
+        if !self.is_settled() {
+            return self.play_when_ready(false);
+        }
+        for command in self.lab.record.stop_all() {
+            self.lab.ask(command);
+        }
     }
 
     /// Sets whether the visible chains start to run as soon as they are available.

@@ -8,14 +8,9 @@ use wasm_bindgen::{JsCast, JsValue, closure::Closure, prelude::wasm_bindgen};
 use web_sys::Window;
 use web_time::{Duration, Instant};
 
-use super::{page_worker::PageWorker, store::Store};
-use crate::{
-    app::{App, Spoken},
-    config::ViewState,
-};
+use super::{link, page_worker::PageWorker, store::Store};
+use crate::app::{App, Voice};
 
-/// The time between two texts for a screen reader while chains run.
-const SPOKEN_INTERVAL: Duration = Duration::from_secs(5);
 /// A place far outside any screen. A button that is released there is not clicked.
 const NOWHERE: Pos2 = Pos2::new(-1e4, -1e4);
 
@@ -24,7 +19,7 @@ extern "C" {
     #[wasm_bindgen(js_namespace = jempp)]
     fn leave(is_back: bool);
     #[wasm_bindgen(js_namespace = jempp)]
-    fn tell(title: &str, paragraphs: Vec<String>, now: &str);
+    fn tell(title: &str, paragraphs: Vec<String>, now: &str, alarm: &str, news: &str);
     #[wasm_bindgen(js_namespace = jempp)]
     fn report(state: &JsValue);
     #[wasm_bindgen(js_namespace = jempp, js_name = onAsked)]
@@ -39,7 +34,7 @@ extern "C" {
     static HISTORY_MIB: u32;
 }
 
-/// Whether a person asked their system for less motion, so that nothing starts to move by itself.
+/// Whether a person had asked their system for less motion when the page began, so that nothing starts to move by itself.
 pub(super) fn is_calm() -> bool {
     IS_CALM.with(|is_calm| *is_calm)
 }
@@ -104,7 +99,10 @@ impl Held {
                 self.has_finger = false;
                 true
             }
-            Event::MouseWheel { .. } | Event::Zoom(_) => self.holds(self.pointer),
+            // The browser zooms: nothing in the viewer does.
+            Event::Zoom(_) => false,
+            Event::MouseWheel { modifiers, .. } if modifiers.ctrl || modifiers.command => false,
+            Event::MouseWheel { .. } => self.holds(self.pointer),
             _ => true,
         }
     }
@@ -172,28 +170,11 @@ impl Doors {
 }
 
 /// Writes what the window shows into the page, for screen readers.
-pub(super) struct Voice {
-    told: Spoken,
-    last: Option<Instant>,
-}
-
-impl Voice {
-    pub(super) fn new() -> Self {
-        Self { told: Spoken::default(), last: None }
-    }
-
-    /// Writes what has changed: at once when a person did something, and every few seconds where the chains are that run.
-    pub(super) fn follow(&mut self, app: &mut App) {
-        let spoken = app.spoken();
-        let told = &self.told;
-        let is_elsewhere = spoken.title != told.title || spoken.paragraphs != told.paragraphs;
-        let is_due = self.last.is_none_or(|last| last.elapsed() >= SPOKEN_INTERVAL);
-        let must_wait = !is_elsewhere && !is_due && app.viewer().is_moving();
-        if spoken != self.told && !must_wait {
-            tell(&spoken.title, spoken.paragraphs.clone(), &spoken.now);
-            self.told = spoken;
-            self.last = Some(Instant::now());
-        }
+pub(super) fn speak(voice: &mut Voice, app: &mut App, ctx: &egui::Context) {
+    let (spoken, is_moving) = (app.spoken(), app.viewer().is_moving());
+    if let Some((spoken, news)) = voice.follow(spoken, is_moving, Instant::now(), ctx) {
+        let paragraphs = spoken.paragraphs.clone();
+        tell(&spoken.title, paragraphs, &spoken.now, &spoken.failure, &news);
     }
 }
 
@@ -232,16 +213,19 @@ impl Host {
                 "pause" => viewer.set_playing(false),
                 "restart" => viewer.restart(),
                 "theme" => set_theme(ctx, &value),
-                "file" => viewer.session.complain(
-                    "Files cannot be opened here. Open the full page with the link Open in jempp.",
-                ),
+                "calm" => viewer.set_calm(value == "yes"),
+                "notify" => viewer.session.notify(value),
+                "complain" => viewer.session.complain(value),
                 "show" => {
-                    let (view, ignored) = ViewState::from_link(&value);
+                    let (view, ignored) = link::view_of(&value);
                     viewer.go_to(view);
                     ignored.into_iter().for_each(|text| viewer.session.complain(text));
                 }
                 "drawings" => self.store.restore_drawings(viewer, value),
                 "files" => self.store.restore_files(viewer, &value),
+                "is kept" => {
+                    helper.offer(&value);
+                }
                 "kept" if helper.offer(&value) && self.is_plain => {
                     viewer.session.notify(format!(
                         "Kept from your last visit: {value}, in the list of models."

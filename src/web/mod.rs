@@ -2,6 +2,7 @@
 //! program, and exchange messages as bytes. The page's scripts are in `web/`.
 
 mod host;
+mod link;
 mod page;
 mod page_worker;
 mod store;

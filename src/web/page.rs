@@ -13,26 +13,18 @@ use web_sys::{HtmlCanvasElement, Window};
 use web_time::{Duration, Instant};
 
 use super::{
-    host::{self, Doors, Holds, Host, Visited, Voice},
-    page_worker::{AUTO, PageWorker, listen, new_worker, post},
+    host::{self, Doors, Holds, Host, Visited},
+    link::{self, Query},
+    page_worker::{PageWorker, listen, new_worker, post},
     store,
     wire::{Measurement, Report, Request},
 };
 use crate::{
-    app::{App, Link, Viewer, limit_history, small_fonts},
+    app::{App, Link, Viewer, Voice, limit_history, small_fonts},
     config::ViewState,
     worker::{Command, Event},
 };
 
-/// The keys of the query that the page itself uses: the device, whether a frame takes all keys at once (`host.js`), and
-/// the colours.
-const DEVICE: &str = "device";
-const CAPTURE: &str = "capture";
-const THEME: &str = "theme";
-/// The largest number of characters of the device's name: a link may come from anybody, and messages repeat the name.
-const MAX_DEVICE: usize = 60;
-/// The defaults of the page: fewer chains than on the desktop, and a speed that one can follow.
-const DEFAULT_QUERY: &str = "per_class=4&max_steps_per_sec=10";
 /// The full page, for the link of an embedded lesson.
 const FULL_PAGE: &str = "./index.html";
 /// The minimum time between two changes of the address, because browsers refuse frequent changes.
@@ -63,69 +55,6 @@ pub(super) fn start() {
             wasm_bindgen::throw_val(error);
         }
     });
-}
-
-/// The parsed query of the page's address.
-struct Query {
-    device: String,
-    capture: Option<String>,
-    theme: Option<String>,
-    measurement: Option<Measurement>,
-    /// The rest of the query, for the viewer.
-    view: String,
-}
-
-impl Query {
-    fn of(window: &Window) -> Self {
-        let search = window.location().search().unwrap_or_default();
-        let search = search.trim_start_matches('?');
-        let mut query = Self {
-            device: AUTO.into(),
-            capture: None,
-            theme: None,
-            measurement: None,
-            view: String::new(),
-        };
-        let mut view = form_urlencoded::Serializer::new(String::new());
-        for (key, value) in form_urlencoded::parse(search.as_bytes()) {
-            match &*key {
-                DEVICE => query.device = value.chars().take(MAX_DEVICE).collect(),
-                CAPTURE => query.capture = Some(value.into_owned()),
-                THEME => query.theme = Some(value.into_owned()),
-                _ => match Measurement::of(&key, &value) {
-                    Some(what) => query.measurement = (value != "0").then_some(what),
-                    None => {
-                        view.append_pair(&key, &value);
-                    }
-                },
-            }
-        }
-        query.view = view.finish();
-        query
-    }
-
-    /// The keys that stay in the address whatever the viewer shows, as the beginning of a query.
-    fn fixed(&self) -> String {
-        let mut query = form_urlencoded::Serializer::new(String::new());
-        if self.device != AUTO {
-            query.append_pair(DEVICE, &self.device);
-        }
-        for (key, value) in [(CAPTURE, &self.capture), (THEME, &self.theme)] {
-            if let Some(value) = value {
-                query.append_pair(key, value);
-            }
-        }
-        let query = query.finish();
-        if query.is_empty() { query } else { query + "&" }
-    }
-}
-
-/// The state that the page shows: that of its link, or its own defaults if the link says nothing.
-fn or_default(view: ViewState) -> ViewState {
-    match view == ViewState::default() {
-        true => ViewState::from_link(DEFAULT_QUERY).0,
-        false => view,
-    }
 }
 
 async fn view(window: Window, query: Query) -> Result<(), JsValue> {
@@ -171,7 +100,7 @@ impl Page {
         let (event_sender, events) = channel();
         let (told, problem) = ViewState::from_link(&query.view);
         let is_plain = told == ViewState::default();
-        let view = or_default(told.clone());
+        let view = link::or_default(told.clone());
         // The address does not describe the view if its query is not used as a whole.
         let told = if problem.is_none() { told } else { ViewState::default() };
         let link = Link { commands: command_sender, events };
@@ -192,7 +121,7 @@ impl Page {
         ));
         let viewer = app.viewer_mut();
         if host::is_calm() {
-            viewer.be_calm();
+            viewer.set_calm(true);
         }
         // The chains start when the model is loaded, unless the lab's chains are shown.
         if !viewer.shows_plane() {
@@ -222,7 +151,7 @@ impl Page {
             is_arriving: true,
             holds,
             doors: Doors::default(),
-            voice: Voice::new(),
+            voice: Voice::default(),
             host: Host::new(ctx.clone(), is_plain),
             visited,
             is_ready: false,
@@ -292,8 +221,8 @@ impl Page {
         if self.visited.take().is_none() {
             return;
         }
-        let query = Query::of(&self.window).view;
-        self.app.viewer_mut().go_to(or_default(ViewState::from_link(&query).0));
+        let query = self.window.location().search().unwrap_or_default();
+        self.app.viewer_mut().go_to(link::view_of(&query).0);
         self.address = (self.app.viewer().view(), Instant::now());
         self.is_arriving = true;
     }
@@ -395,7 +324,7 @@ impl eframe::App for Page {
         self.app.show(ui);
         self.doors.last(ui);
         self.holds.set(self.app.holds());
-        self.voice.follow(&mut self.app);
+        host::speak(&mut self.voice, &mut self.app, ui.ctx());
         self.host.report(&self.app, ui.ctx());
         while let Ok(command) = self.commands.try_recv() {
             pass_on(command, self.app.viewer_mut(), &self.helper);

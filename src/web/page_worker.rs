@@ -163,10 +163,9 @@ impl PageWorker {
         let on_error = Closure::<dyn Fn(web_sys::Event)>::new(move |event: web_sys::Event| {
             // The page shows this error itself.
             event.prevent_default();
-            // If a script cannot be loaded, the event has no message.
+            // If a script cannot be loaded, the event has no message, and the page's scripts say so.
             let message = Reflect::get(&event, &"message".into()).ok();
-            let message = message.and_then(|message| message.as_string());
-            let message = message.unwrap_or_else(|| "worker.js could not be loaded".into());
+            let Some(message) = message.and_then(|message| message.as_string()) else { return };
             helper.take(vec![Event::Failed(format!("the page's worker failed: {message}"))]);
         });
         worker.set_onerror(Some(on_error.as_ref().unchecked_ref()));
@@ -238,8 +237,7 @@ impl PageWorker {
         let file = models.files.iter_mut().find(|file| file.name == name && !file.is_kept);
         if let Some(file) = file {
             file.is_kept = true;
-            let problem = store::keep(store::OPENED, name, &file.bytes);
-            self.problems.borrow_mut().extend(problem);
+            store::keep(store::OPENED, name, &file.bytes);
         }
     }
 
@@ -256,11 +254,7 @@ impl PageWorker {
     /// Keeps a trained model that the worker hands over. Returns whether the file is such a model.
     fn keep_trained(&self, file: &str, bytes: &[u8]) -> bool {
         let Some(name) = store::name_of_handed(file) else { return false };
-        let problem = store::keep(store::TRAINED, &name, bytes);
-        if problem.is_none() {
-            self.offer(&name);
-        }
-        self.problems.borrow_mut().extend(problem);
+        store::keep(store::TRAINED, &name, bytes);
         // An earlier model of this name would hide the new one.
         let is_given = self.models.borrow().given.contains(&name);
         if is_given {

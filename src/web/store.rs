@@ -22,7 +22,7 @@ const STORE_INTERVAL: Duration = Duration::from_secs(2);
 #[wasm_bindgen]
 extern "C" {
     #[wasm_bindgen(js_namespace = jempp, js_name = keepModel)]
-    fn keep_model(place: &str, name: &str, bytes: &[u8]) -> Option<String>;
+    fn keep_model(place: &str, name: &str, bytes: &[u8]);
     #[wasm_bindgen(js_namespace = jempp, js_name = keptBytes)]
     fn kept_bytes(name: &str) -> Promise;
     #[wasm_bindgen(js_namespace = jempp, js_name = keepDrawings)]
@@ -37,9 +37,9 @@ extern "C" {
     static IS_SMALL: bool;
 }
 
-/// Keeps a model file in one of the places. Returns why it is not kept, if it is too large.
-pub(super) fn keep(place: &str, name: &str, bytes: &[u8]) -> Option<String> {
-    keep_model(place, name, bytes)
+/// Keeps a model file in one of the places. The page then says that it could not, or offers the model if it was trained here.
+pub(super) fn keep(place: &str, name: &str, bytes: &[u8]) {
+    keep_model(place, name, bytes);
 }
 
 /// The name of the kept model that the page's link names, if there is one.

@@ -78,7 +78,10 @@ fn the_chains_of_the_lab_are_told_in_words() {
     for step in 1..=4 {
         say_lab(&mut window, frame(step, 0.5));
     }
-    let now = window.harness.state_mut().spoken().now;
+    let spoken = window.harness.state_mut().spoken();
+    assert_eq!(spoken.line, "Step 400, mean energy 1.250.");
+    assert_eq!(spoken.events, ["The chains rest at step 400."]);
+    let now = spoken.now;
     assert!(now.starts_with("Step 400. Lane 1: mean energy 1.250, total variation 0."), "{now}");
     assert!(now.contains(", R-hat 1.") || now.contains(", R-hat 0.99"), "{now}");
     say_lab(&mut window, frame(5, 9.0));
@@ -88,14 +91,43 @@ fn the_chains_of_the_lab_are_told_in_words() {
 }
 
 #[test]
+fn messages_and_what_runs_are_events_and_numbers_are_not() {
+    let mut window = window("");
+    let spoken = |window: &mut Window| window.harness.state_mut().spoken();
+    assert_eq!(spoken(&mut window).events, ["The chains rest at step 0."]);
+    window.harness.state_mut().viewer_mut().run.play();
+    window.pass(20, 1);
+    let early = spoken(&mut window);
+    window.pass(10, 1);
+    let late = spoken(&mut window);
+    assert_eq!(early.events, ["The chains run."]);
+    assert!(early.events == late.events && early.now != late.now, "{}", late.now);
+    let line = &late.line;
+    assert!(line.starts_with("Step ") && line.contains(", median energy "), "{line}");
+    assert!(!line.contains("row's class"), "{line}");
+
+    let viewer = window.harness.state_mut().viewer_mut();
+    viewer.run.pause();
+    viewer.session.complain("There is no space.");
+    window.pass(2, 0);
+    let rest = format!("The chains rest at step {}.", window.viewer().run.shown_step());
+    assert_eq!(spoken(&mut window).events, ["There is no space.", &rest]);
+
+    window.worker.say(Event::Failed("the device was lost".into()));
+    window.pass(1, 0);
+    assert_eq!(spoken(&mut window).failure, "Stopped: the device was lost.");
+}
+
+#[test]
 fn why_nothing_is_shown_is_told_in_words() {
     let mut window = window("");
     let run = &mut window.harness.state_mut().viewer_mut().run;
     (run.model, run.record) = (None, None);
     window.worker.say(Event::Refused("cannot load fashion.safetensors".into()));
     window.pass(2, 0);
-    let now = window.harness.state_mut().spoken().now;
-    assert_eq!(now, "No model is open: cannot load fashion.safetensors.");
+    let spoken = window.harness.state_mut().spoken();
+    assert_eq!(spoken.now, "No model is open: cannot load fashion.safetensors.");
+    assert_eq!(spoken.events, [spoken.now]);
     window.harness.state_mut().viewer_mut().session.tab = Tab::Lab;
     window.pass(2, 0);
     say_lab(&mut window, LabUpdate::Refused("no such network".into()));
@@ -147,13 +179,50 @@ fn a_link_that_only_opens_a_lesson_is_set_up_by_the_lesson() {
         assert!(plays("lesson=3", STILL, is_start, |viewer| viewer.set_playing(true)));
         assert!(!plays("lesson=3", MOVING, is_start, |viewer| viewer.set_playing(false)));
         // Who wants less motion presses Play.
-        assert!(!plays("lesson=3", MOVING, is_start, |viewer| viewer.be_calm()));
-        assert!(!plays("lesson=3&play=true", STILL, is_start, |viewer| viewer.be_calm()));
+        assert!(!plays("lesson=3", MOVING, is_start, |viewer| viewer.set_calm(true)));
+        assert!(!plays("lesson=3&play=true", STILL, is_start, |viewer| viewer.set_calm(true)));
         assert!(plays("lesson=3", STILL, is_start, |viewer| {
-            viewer.be_calm();
+            viewer.set_calm(true);
             viewer.set_playing(true);
         }));
+        assert!(plays("lesson=3", MOVING, is_start, |viewer| {
+            viewer.set_calm(true);
+            viewer.set_calm(false);
+        }));
     }
+}
+
+#[test]
+fn who_asks_for_less_motion_stops_what_plays() {
+    let mut window = window("");
+    window.harness.state_mut().viewer_mut().run.play();
+    window.pass(3, 1);
+    assert!(window.viewer().is_moving());
+    window.harness.state_mut().viewer_mut().set_calm(true);
+    window.pass(2, 1);
+    assert!(!window.viewer().is_moving());
+    window.harness.state_mut().viewer_mut().set_calm(false);
+    window.pass(2, 1);
+    assert!(!window.viewer().is_moving(), "only a person lets it play again");
+
+    let viewer = window.harness.state_mut().viewer_mut();
+    viewer.go_to(ViewState::from_query("tab=lab&play=true").unwrap());
+    window.pass(2, 0);
+    let surface = LabSurface {
+        energy: vec![0.0f32; 36 * 36].into(),
+        around: [].into(),
+        classes: vec![0; 36 * 36],
+        num_classes: 1,
+    };
+    say_lab(&mut window, LabUpdate::Surface(surface));
+    assert!(window.viewer().lab.record.is_running);
+    let num_setups = window.viewer().lab.num_setups;
+    window.harness.state_mut().viewer_mut().set_calm(true);
+    window.pass(2, 0);
+    let lab = &window.viewer().lab;
+    assert!(!lab.record.is_running && lab.num_setups == num_setups, "no chain begins anew");
+    let is_pause = |command: &Command| matches!(command, Command::Lab(LabCommand::Pause));
+    assert!(window.worker.asked.iter().any(is_pause));
 }
 
 #[test]

@@ -23,7 +23,7 @@ export const DIST = here('../dist');
 
 const servers = {};
 /** Starts a server for a folder on a free port, once, and returns the address of the page. */
-async function address(folder = DIST) {
+export async function address(folder = DIST) {
   servers[folder] ??= spawn('python3', [here('../serve.py'), '0', folder], { stdio: ['ignore', 'pipe', 'inherit'] });
   const server = servers[folder];
   server.address ??= new Promise((resolve, reject) => {
@@ -47,12 +47,13 @@ after(async () => {
 
 /**
  * Opens a new page for test `t`. `path` is a query or a whole path; options: the `kind` of browser, routes, viewport…; the
- * `folder` of another page than the built one; a function to run `before` the page's scripts; until when to wait, as for goto.
+ * `folder` of another page than the built one, or the `origin` of another server; a function to run `before` the page's scripts;
+ * until when to wait, as for goto.
  * A route answers, or calls a function; without an answer it fails. Requests that match `stalls` get no answer, and with `quick`, timers of seconds run twenty
  * times as fast, also in workers.
  */
-export async function open(t, path = '', { kind = 'webgpu', routes = {}, stalls = null, quick = false, folder = DIST, before = null, waitUntil = 'load', ...options } = {}) {
-  const origin = await address(folder);
+export async function open(t, path = '', { kind = 'webgpu', routes = {}, stalls = null, quick = false, folder = DIST, origin = null, before = null, waitUntil = 'load', ...options } = {}) {
+  origin ??= await address(folder);
   const context = await (await browser(kind)).newContext({ viewport: { width: 1280, height: 800 }, ...options });
   t.after(() => context.close());
   for (const [pattern, answer] of Object.entries(routes)) await context.route(pattern, typeof answer === 'function' ? answer : (route) => (answer ? route.fulfill(answer) : route.abort()));
@@ -61,6 +62,8 @@ export async function open(t, path = '', { kind = 'webgpu', routes = {}, stalls 
   const [errors, requests] = [[], []];
   page.on('console', (message) => message.type() === 'error' && errors.push(message.text()));
   page.on('pageerror', (error) => errors.push(String(error)));
+  // Without a listener, a browser that has no window cancels every dialog at once.
+  page.on('filechooser', () => {});
   // The service worker takes what the browser has already loaded.
   context.on('request', (request) => request.serviceWorker() || requests.push(request.url()));
   if (quick) {

@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
-import { fileURLToPath } from 'node:url';
-import { drop, dropUnread, eventually, killWorker, open, photograph, pressNext, sleep, swipe } from './browser.mjs';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import { DIST, drop, dropUnread, eventually, killWorker, open, photograph, pressNext, sleep, swipe } from './browser.mjs';
 
 const KIND = { kind: 'no webgpu' };
 
@@ -167,6 +167,29 @@ test('what is asked of a frame before it is ready is done', async (t) => {
   assert.deepEqual([isRunning, step], [false, before.step]);
 });
 
+test('a frame reads a pasted link, at first and later, and keys of the page are none of its state', async (t) => {
+  const body = `<!doctype html><body><script src="embed.js"></script>
+    <jempp-frame height="300" query="https://elsewhere.example/?per_class=1&amp;num_steps=7"></jempp-frame>`;
+  const { page } = await open(t, 'host.html', { ...KIND, routes: { '**/host.html': { contentType: 'text/html', body } } });
+  const number = (key) => page.evaluate((key) => Number(new URLSearchParams(document.querySelector('jempp-frame').state?.query).get(key)), key);
+  const shows = (what, perClass) => eventually(what, async () => (await number('per_class')) === perClass, 120);
+  const show = (query) => page.evaluate((query) => document.querySelector('jempp-frame').show(query), query);
+  await shows('the link at first', 1);
+  await show('per_class=2&theme=dark&device=auto&capture=1');
+  await shows('another state', 2);
+  const inside = page.frames().find((one) => one.url().includes('embed.html'));
+  assert.deepEqual(await inside.evaluate(() => globalThis.jempp.state().notices), []);
+  await show('https://elsewhere.example/?per_class=3');
+  await shows('a link later', 3);
+  for (const query of ['', 'fbclid=abc']) {
+    await show(query);
+    await shows(`what the page shows without a link: ${query}`, 4);
+    assert.equal(await number('max_steps_per_sec'), 10);
+    await show('per_class=2');
+    await shows('the other state', 2);
+  }
+});
+
 test('a file that is dropped on a frame is told where it can be opened', async (t) => {
   const { page, until } = await open(t, 'embed.html?per_class=1', KIND);
   await until('chains', (s) => s.energies.length > 0);
@@ -184,6 +207,29 @@ test('what the canvas shows is there in words', async (t) => {
   await page.waitForFunction(() => /median energy|Step/.test(document.getElementById('now').textContent));
   const names = await page.evaluate(() => [...document.querySelectorAll('canvas, input')].map((one) => one.getAttribute('aria-label')));
   assert.ok(names.length >= 2 && names.every(Boolean), `${names}`);
+});
+
+test('a screen reader says what is new, and leaves the numbers of every step alone', async (t) => {
+  const { page, until } = await open(t, '?per_class=1&num_steps=100000&max_steps_per_sec=10', KIND);
+  await until('chains that run', (s) => s.last_step >= 1);
+  const says = (text) => page.waitForFunction((text) => document.getElementById('news').textContent.includes(text), text, { timeout: 20_000 });
+  await says('The chains run.');
+  const numbers = () => page.locator('#now').textContent();
+  const before = await numbers();
+  await page.evaluate(() => {
+    globalThis.said = [];
+    const listener = new MutationObserver((changes) => changes.forEach(({ target }) => globalThis.said.push(target.textContent)));
+    for (const live of document.querySelectorAll('section :is([role=status], [role=alert], [aria-live])')) listener.observe(live, { childList: true, characterData: true, subtree: true });
+  });
+  await sleep(12_000);
+  assert.notEqual(await numbers(), before, 'the numbers are there for who asks');
+  assert.equal(await page.locator('#canvas').getAttribute('aria-describedby'), 'now');
+  const said = await page.evaluate(() => globalThis.said);
+  assert.ok(said.length <= 1, `nothing was new: ${said}`);
+  await page.keyboard.press('Space');
+  await says('The chains rest at step ');
+  await page.workers()[0].evaluate(() => void setTimeout(() => { throw new Error('a test'); }));
+  await eventually('an alarm', async () => /^Stopped: .*a test/.test(await page.locator('#alarm[role=alert]').textContent()), 20);
 });
 
 test('another lesson is told at once, although chains run', async (t) => {
@@ -235,6 +281,28 @@ test('less motion means that nothing starts by itself', async (t) => {
   assert.equal((await until('a state', () => true)).last_step, 0);
 });
 
+test('less motion that is asked for later stops what runs', async (t) => {
+  const { page, until } = await open(t, '?per_class=1&num_steps=100000', KIND);
+  await until('chains that run', (s) => s.is_running && s.last_step >= 1);
+  await page.emulateMedia({ reducedMotion: 'reduce' });
+  await until('a rest', (s) => !s.is_running, 20);
+  await page.evaluate(() => {
+    history.pushState(null, '', '?lesson=3');
+    dispatchEvent(new PopStateEvent('popstate'));
+  });
+  await until('the lab', (s) => s.lab.has_surface && /tab=lab/.test(s.query));
+  await sleep(1000);
+  const { lab } = await until('a state', () => true);
+  assert.deepEqual([lab.is_running, lab.step], [false, 0]);
+  await page.emulateMedia({ reducedMotion: 'no-preference' });
+  await sleep(300);
+  await page.evaluate(() => {
+    history.pushState(null, '', '?lesson=3&lesson_step=2');
+    dispatchEvent(new PopStateEvent('popstate'));
+  });
+  await until('a step that plays by itself again', (s) => s.lab.step > 0, 60);
+});
+
 for (const query of ['?tab=lab&play=true', '?lesson=3', '?lesson=3&play=true']) {
   test(`less motion holds for the lab: ${query}`, async (t) => {
     const { page, until } = await open(t, query, { ...KIND, reducedMotion: 'reduce' });
@@ -248,7 +316,7 @@ for (const query of ['?tab=lab&play=true', '?lesson=3', '?lesson=3&play=true']) 
   });
 }
 
-// The viewer starts without its worker where that is found missing late: it then tells the reason itself.
+// The viewer has then started without its worker.
 const LATE = 6000;
 for (const [file, ms] of [['main.js', 0], ['sizes.js', 0], ['host.js', 0], ['files.js', 0], ['store.js', 0], ['jempp.js', 0], ['worker.js', 0], ['worker.js', LATE], ['jempp_bg.wasm', 0]]) {
   test(`a missing ${file} is named, and can be tried again${ms ? ', also when the page has started' : ''}`, async (t) => {
@@ -257,14 +325,27 @@ for (const [file, ms] of [['main.js', 0], ['sizes.js', 0], ['host.js', 0], ['fil
       await route.fulfill({ status: 404, body: '' }).catch(() => {});
     };
     const { page } = await open(t, '', { ...KIND, routes: { [`**/${file}*`]: answer } });
-    const message = page.locator('#late:visible, #failure:visible');
-    const failure = () => page.evaluate(() => globalThis.jempp?.state?.()?.failure);
-    for (const end = Date.now() + 30_000; Date.now() < end && !(await message.count()) && !(await failure()); ) await sleep(100);
-    const isInViewer = file === 'worker.js' && !(await message.count());
-    assert.match(isInViewer ? String(await failure()) : await message.first().innerText(), new RegExp(file.replace('.', '\\.')));
-    if (!isInViewer) assert.equal(await message.first().locator('button').count(), 1);
+    const message = page.locator('#late:visible, #failure:visible').first();
+    await message.waitFor({ timeout: 30_000 });
+    assert.match(await message.innerText(), new RegExp(file.replace('.', '\\.')));
+    assert.equal(await message.locator('button').count(), 1);
   });
 }
+
+test('a frame in a sandbox says what it lacks', async (t) => {
+  const body = '<!doctype html><iframe id="frame" sandbox="allow-scripts" src="embed.html" style="width: 480px; height: 360px"></iframe>';
+  const { page } = await open(t, 'host.html', { ...KIND, routes: { '**/host.html': { contentType: 'text/html', body } } });
+  const inside = page.frameLocator('#frame');
+  await inside.locator('#late', { hasText: 'allow-same-origin' }).waitFor({ state: 'visible' });
+  assert.equal(await inside.locator('#late button').isVisible(), false, 'to try again is of no use');
+});
+
+test('a page that is opened as a file says what it lacks', async (t) => {
+  const { page } = await open(t, 'icon.svg', KIND);
+  await page.goto(pathToFileURL(`${DIST}/index.html`).href);
+  await page.locator('#late', { hasText: 'web/serve.sh' }).waitFor({ state: 'visible' });
+  assert.equal(await page.locator('#late button').isVisible(), false);
+});
 
 test('without start.js the page starts all the same', async (t) => {
   const { until } = await open(t, '?per_class=1', { ...KIND, routes: { '**/start.js': { status: 404, body: '' } } });
@@ -496,6 +577,62 @@ test('a frame follows its attributes and the colours of its page', async (t) => 
   await page.waitForFunction(() => document.querySelector('iframe').clientHeight === 400);
   await change('query', 'lesson=3');
   await page.waitForFunction(() => document.querySelector('jempp-frame').state.lesson === 3, null, { timeout: 60_000 });
+});
+
+test('a frame that is loaded again has the colours of its page, and does what it is asked for', async (t) => {
+  const body = `<!doctype html><style>body { background: #fafafa } .night body { background: #101010 }</style><body>
+    <script src="embed.js"></script><jempp-frame height="300" query="per_class=1&amp;num_steps=100000"></jempp-frame>`;
+  const before = () => {
+    globalThis.heard = [];
+    addEventListener('message', ({ data }) => data?.jempp === 'theme' && globalThis.heard.push(data.value));
+  };
+  const options = { ...KIND, before, viewport: { width: 600, height: 600 }, routes: { '**/host.html': { contentType: 'text/html', body } } };
+  const { page } = await open(t, 'host.html', options);
+  const until = (isSo) => page.waitForFunction(isSo, null, { timeout: 120_000 });
+  await until(() => document.querySelector('jempp-frame').state?.is_running);
+  const inside = page.frames().find((one) => one.url().includes('embed.html'));
+  const isDark = () => inside.waitForFunction(() => globalThis.heard.join() === 'dark', null, { timeout: 60_000 });
+  await page.evaluate(() => document.documentElement.classList.add('night'));
+  await isDark();
+  await inside.evaluate(() => void setTimeout(() => location.reload(), 100));
+  await until(() => document.querySelector('jempp-frame').state === null);
+  await page.evaluate(() => document.querySelector('jempp-frame').pause());
+  await until(() => document.querySelector('jempp-frame').state?.is_running === false);
+  await isDark();
+  await sleep(1500);
+  assert.equal(await page.evaluate(() => document.querySelector('jempp-frame').state.is_running), false);
+});
+
+for (const [theme, colorScheme, colour] of [['dark', 'light', 'rgb(27, 27, 27)'], ['light', 'dark', 'rgb(248, 248, 248)']]) {
+  test(`a frame that loads is ${theme} if it is asked to be, whatever the system is`, async (t) => {
+    const { page } = await open(t, `embed.html?theme=${theme}`, { ...KIND, colorScheme, stalls: '**/jempp_bg.wasm' });
+    const background = () => page.evaluate(() => getComputedStyle(document.getElementById('loading')).backgroundColor);
+    await eventually(colour, async () => (await background()) === colour, 10);
+  });
+}
+
+test('the browser keeps its own keys, and zooms', async (t) => {
+  /** Whether the browser may do in this page what it does by itself. */
+  async function leaves(page, kind, options) {
+    await page.locator('#canvas').focus();
+    return page.evaluate(([kind, options]) => {
+      const event = new globalThis[kind](kind === 'WheelEvent' ? 'wheel' : 'keydown', { bubbles: true, cancelable: true, ...options });
+      return document.getElementById('canvas').dispatchEvent(event);
+    }, [kind, options]);
+  }
+  const [alt, control, command] = [{ altKey: true }, { ctrlKey: true }, { metaKey: true }];
+  const own = [['ArrowLeft', alt], ['ArrowRight', alt], ['d', alt], ['p', control], ['p', command], ['ArrowLeft', command], ['ArrowRight', command]];
+  const saves = [['s', control], ['o', command]];
+  for (const [path, left, taken] of [['?per_class=1', own, [['ArrowLeft', {}], ['s', control]]], ['embed.html?per_class=1', [...own, ...saves], [['ArrowLeft', {}]]]]) {
+    const { page, until, close } = await open(t, path, KIND);
+    await until('chains', (s) => s.energies.length > 0);
+    const press = ([key, how]) => leaves(page, 'KeyboardEvent', { key, code: key.length === 1 ? `Key${key.toUpperCase()}` : key, ...how });
+    for (const one of left) assert.equal(await press(one), true, `${path}: ${JSON.stringify(one)}`);
+    for (const one of taken) assert.equal(await press(one), false, `${path}: ${JSON.stringify(one)}`);
+    if (!path.includes('embed')) assert.equal(await leaves(page, 'WheelEvent', { deltaY: 10 }), false, 'the viewer scrolls');
+    assert.equal(await leaves(page, 'WheelEvent', { deltaY: 10, ...control }), true, 'the browser zooms');
+    await close();
+  }
 });
 
 const TABLET = { hasTouch: true, isMobile: true, viewport: { width: 1024, height: 1366 } };

@@ -1,10 +1,11 @@
 // Tests of what the browser keeps: models, finished lessons, and the build of an open page.
 import assert from 'node:assert/strict';
 import { cpSync, mkdtempSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { DIST, drop, dropUnread, eventually, kept, killWorker, open, pressNext, sleep, untilIn } from './browser.mjs';
+import { DIST, address, drop, dropUnread, eventually, kept, killWorker, open, pressNext, sleep, untilIn } from './browser.mjs';
 
 const KIND = { kind: 'no webgpu' };
 const DIGITS = '../../assets/mnist/mnist.safetensors';
@@ -107,6 +108,30 @@ test('the browser asks before a trained model is lost, and the model is there ag
   await until('the list', (s) => s.model === 'fashion' && s.models.includes(begun.model));
 });
 
+test('a model that the browser cannot keep is told, and is not in the list', async (t) => {
+  const before = () => {
+    Object.defineProperty(Navigator.prototype, 'deviceMemory', { value: 8 });
+    const { put } = IDBObjectStore.prototype;
+    IDBObjectStore.prototype.put = function putOrNot(value, key) {
+      if (key === 'trained') throw new DOMException('full', 'QuotaExceededError');
+      return put.call(this, value, key);
+    };
+  };
+  const { page, until } = await open(t, '?tab=train&per_class=1', { ...KIND, before });
+  await until('a model', isThere('fashion'));
+  const [begun, y] = await train(page, until);
+  await until('a training step', (s) => s.training_step > 0);
+  await page.mouse.click(140, y);
+  const isTold = (text) => text.includes(`The browser could not keep ${begun.model}`) && /Save the model before you leave/.test(text);
+  await until('a message', (s) => !s.is_training && s.notices.some(isTold));
+  await page.evaluate(() => {
+    history.pushState(null, '', '?per_class=1');
+    dispatchEvent(new PopStateEvent('popstate'));
+  });
+  const { models } = await until('the built-in model', isThere('fashion'));
+  assert.ok(!models.includes(begun.model), `${models}`);
+});
+
 test('finished lessons are remembered, and so is the first visit', async (t) => {
   const { page, origin, until } = await open(t, '', { ...KIND, reducedMotion: 'reduce' });
   // The chains rest at their starts, so the pictures differ only by the card Welcome.
@@ -168,9 +193,13 @@ test('a page that is open outlives a new build', async (t) => {
   assert.equal((await fetch(`${origin}${before}/worker.js`)).status, 404, 'the old build is gone');
   await page.evaluate(async () => (await navigator.serviceWorker.getRegistration()).update());
   await eventually('the new build waits', () => page.evaluate(async () => Boolean((await navigator.serviceWorker.getRegistration()).waiting)));
-  // The open page tries again, with its own files.
+  // The open page tries again, with its own files, also where those of another build have the same names.
+  const model = join(folder, 'assets/fashion.planes');
+  const whole = readFileSync(model);
+  writeFileSync(model, 'a model of another build');
   await killWorker(page, until);
   await until('a model opened anew', (s) => !s.failure && isThere('fashion')(s));
+  writeFileSync(model, whole);
 
   // A page that opens now is the new one as a whole, and both are kept.
   const second = await page.context().newPage();
@@ -180,9 +209,12 @@ test('a page that is open outlives a new build', async (t) => {
   const files = await second.evaluate(() => performance.getEntriesByType('resource').map(({ name }) => name));
   assert.deepEqual(files.filter((name) => name.includes(before)), []);
   const names = (one) => one.evaluate(async () => (await caches.keys()).sort());
-  assert.deepEqual(await names(second), [`jempp ${before}`, `jempp ${after}`].sort());
+  assert.deepEqual(await names(second), [`jempp / ${before}`, `jempp / ${after}`].sort());
 
-  // Once no page of the old build is open, only the new one is kept, and it needs no connection.
+  // Once no page of the old build is open, only the new one is kept, and it needs no connection. What a page below another path
+  // of this server keeps stays, and builds that did not write their path are forgotten.
+  const other = `jempp /other/ ${before}`;
+  await second.evaluate((names) => Promise.all(names.map((name) => caches.open(name))), [other, 'jempp 0123456789ab']);
   const context = page.context();
   await page.close();
   await second.close();
@@ -192,9 +224,39 @@ test('a page that is open outlives a new build', async (t) => {
     await sleep(2000);
     third = await context.newPage();
     await third.goto(`${origin}?per_class=1&num_steps=100000`);
-    return (await names(third)).join() === `jempp ${after}`;
+    return (await names(third)).join() === [`jempp / ${after}`, other].join();
   });
   await context.setOffline(true);
   await third.reload();
   await third.waitForFunction(() => globalThis.jempp?.state?.()?.last_step >= 1, null, { timeout: 120_000 });
+});
+
+/** A server before that of the page, which passes its answers on while `is.well`, and fails or says nothing otherwise. */
+async function moody(t) {
+  const [behind, is] = [await address(), { well: true, silent: false }];
+  const server = createServer(async (request, response) => {
+    if (is.silent) return;
+    const answer = is.well && (await fetch(new URL(request.url, behind)));
+    if (!answer) response.writeHead(503).end();
+    else response.writeHead(answer.status, { 'Content-Type': answer.headers.get('content-type') }).end(Buffer.from(await answer.arrayBuffer()));
+  });
+  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
+  t.after(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  return { is, origin: `http://127.0.0.1:${server.address().port}/` };
+}
+
+test('a kept page opens although its server fails or does not answer', async (t) => {
+  const { is, origin } = await moody(t);
+  const { page, until } = await open(t, '?per_class=1&num_steps=100000', { ...KIND, origin });
+  await until('chains that run', (s) => s.last_step >= 1);
+  await page.waitForFunction(() => navigator.serviceWorker.controller, null, { timeout: 60_000 });
+  is.well = false;
+  await page.reload();
+  await until('chains although the server fails', (s) => s.last_step >= 1);
+  is.silent = true;
+  await page.reload();
+  await until('chains although the server does not answer', (s) => s.last_step >= 1);
 });

@@ -104,7 +104,7 @@ test('a folder is chosen and a zip is dropped, and training begins soon', async 
     mkdirSync(join(folder, name));
     for (const [file, content] of numbered(30, slant)) writeFileSync(join(folder, name, file), content);
   }
-  await page.evaluate(() => jempp.choose(true));
+  await page.evaluate(() => void jempp.choose(true));
   await page.locator('#choose').setInputFiles(folder);
   const chosen = await until('three classes', (s) => found(s).length === 3);
   assert.deepEqual(found(chosen), [['lines', 30], ['slants', 30], ['ärgste 문', 30]]);
@@ -213,13 +213,16 @@ const AVIF = 'AAAAIGZ0eXBhdmlmAAAAAGF2aWZtaWYxbWlhZk1BMUIAAADrbWV0YQAAAAAAAAAhaG
   + 'EAAAETAAAAIwAAAChpaW5mAAAAAAABAAAAGmluZmUCAAAAAAEAAGF2MDFDb2xvcgAAAABqaXBycAAAAEtpcGNvAAAAFGlzcGUAAAAAAAAAIAAAAEAAAAAQcGl4aQAAAAADCAgIAAAADGF2MUOBAAwA'
   + 'AAAAE2NvbHJuY2x4AAEADQAGgAAAABdpcG1hAAAAAAAAAAEAAQQBAoMEAAAAK21kYXQSAAoJGBF//yQENBoQMhREAADgzKCTEBSzMG4nqLapiD9s8g==';
 
+// And as a drawing.
+const SVG = '<svg xmlns="http://www.w3.org/2000/svg" width="32" height="64"><path d="M0 0h32v64h-32z"/><path fill="white" d="M0 0h16v8h-8v32h-8z"/></svg>';
+
 test('chains start from pictures as they are seen: turned by a camera, WebP, and AVIF', async (t) => {
   // With less motion, the chains rest at their starts.
   const { page, errors, until } = await open(t, '?per_class=1', { kind: 'no webgpu', reducedMotion: 'reduce' });
   let shown = await until('chains', (s) => s.energies.length > 0);
   /** The mean energy of the chains that start from a picture. */
-  async function energyOf(name, content) {
-    await drop(page, [[name, content]]);
+  async function energyOf(name, content, give = (file) => drop(page, [file])) {
+    await give([name, content]);
     const isOther = (s) => s.energies.length > 0 && JSON.stringify(s.energies) !== JSON.stringify(shown.energies);
     shown = await until(`chains that start from ${name}`, isOther, 30);
     return mean(shown.energies[0]);
@@ -229,10 +232,43 @@ test('chains start from pictures as they are seen: turned by a camera, WebP, and
   const jpeg = await energyOf('camera.jpg', tagged(await picture(page, 'image/jpeg', true)));
   const webp = await energyOf('lying.webp', await picture(page, 'image/webp', true));
   const avif = await energyOf('upright.avif', Buffer.from(AVIF, 'base64'));
-  t.diagnostic(`energies: ${JSON.stringify({ upright, lying, jpeg, webp, avif })}`);
+  await energyOf('lying.png', await picture(page, 'image/png', true));
+  /** Returns a function that opens a file of this type with the dialog. */
+  const openAs = (mimeType) => async ([name, buffer]) => {
+    await page.keyboard.press('Control+o');
+    const dialog = page.locator('#choose');
+    assert.match(await dialog.getAttribute('accept'), /image\/\*/, 'the dialog offers what the browser can read');
+    await dialog.setInputFiles({ name, mimeType, buffer });
+  };
+  const opened = await energyOf('upright.avif', Buffer.from(AVIF, 'base64'), openAs('image/avif'));
+  // What only the browser calls a picture.
+  const jfif = await energyOf('lying.jfif', await picture(page, 'image/jpeg', true), openAs('image/jpeg'));
+  const svg = await energyOf('upright.svg', Buffer.from(SVG), openAs('image/svg+xml'));
+  t.diagnostic(`energies: ${JSON.stringify({ upright, lying, jpeg, webp, avif, opened, jfif, svg })}`);
   const isSame = (one, other) => Math.abs(one - other) < 0.05 * Math.abs(upright - lying);
   assert.ok(isSame(jpeg, upright), 'the tag of the camera turns the picture');
   assert.ok(isSame(webp, lying), 'WebP');
   assert.ok(isSame(avif, upright), 'AVIF');
+  assert.ok(isSame(opened, upright), 'AVIF that was opened');
+  assert.ok(isSame(jfif, lying), 'JPEG by another name');
+  assert.ok(isSame(svg, upright), 'SVG');
   assert.deepEqual(errors, []);
+});
+
+test('a dialog that is cancelled gives nothing, and ends', async (t) => {
+  const { page, until } = await open(t, '?per_class=1', { kind: 'no webgpu' });
+  const before = await until('a model', (s) => s.energies.length > 0);
+  const end = await page.evaluate(() => {
+    const chosen = jempp.pick('image/*').then((file) => file ?? 'nothing');
+    document.getElementById('choose').dispatchEvent(new Event('cancel'));
+    return Promise.race([chosen, new Promise((resolve) => setTimeout(resolve, 5000, 'it waits'))]);
+  });
+  assert.equal(end, 'nothing');
+  assert.equal(await page.locator('#choose').count(), 0);
+  // The program's own question, too.
+  await page.keyboard.press('Control+o');
+  await page.locator('#choose').dispatchEvent('cancel');
+  await page.waitForTimeout(500);
+  const after = await until('a state', () => true);
+  assert.deepEqual([after.model, after.notices, after.failure], [before.model, [], null]);
 });

@@ -1,7 +1,7 @@
 // Tests that the page starts in different browsers, and handles unusual actions of users.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { drop, killWorker, mean, open } from './browser.mjs';
+import { drop, eventually, killWorker, mean, open, sleep } from './browser.mjs';
 
 test('with WebGPU the adapter is named and chains advance', async (t) => {
   const { page, response, origin, errors, requests, until } = await open(t, '?device=webgpu&per_class=1&num_steps=100000');
@@ -77,7 +77,7 @@ test('a program that the connection does not let through is named', async (t) =>
 });
 
 test('the reason why the first model does not come stays, and it can be tried again', async (t) => {
-  const path = '**/assets/fashion.planes';
+  const path = '**/assets/fashion.planes*';
   const options = { kind: 'no webgpu', viewport: { width: 480, height: 360 }, quick: true };
   for (const [why, cause] of [[/404/, { routes: { [path]: { status: 404, body: '' } } }], [/half a minute/, { stalls: path }]]) {
     const { page, until, close } = await open(t, 'embed.html?per_class=1', { ...options, ...cause });
@@ -96,9 +96,64 @@ test('the reason why the first model does not come stays, and it can be tried ag
 });
 
 test('a model that does not come is told in the viewer', async (t) => {
-  const { until } = await open(t, '?model=mnist', { routes: { '**/assets/mnist.planes': { status: 404, body: '' } } });
+  const { until } = await open(t, '?model=mnist', { routes: { '**/assets/mnist.planes*': { status: 404, body: '' } } });
   const state = await until('a message', (s) => s.failure || s.notices.length > 0);
   assert.match(`${state.failure} ${state.notices}`, /mnist/);
+});
+
+test('a model of a newer build, which the page cannot read, is refused', async (t) => {
+  const newer = async (route) => {
+    const body = await (await route.fetch()).body();
+    body[7] = 2;
+    await route.fulfill({ contentType: 'application/octet-stream', body });
+  };
+  const { until } = await open(t, '?per_class=1', { kind: 'no webgpu', routes: { '**/assets/fashion.planes*': newer } });
+  const state = await until('the reason', (s) => s.why_not, 60);
+  assert.match(state.why_not, /newer than this page/);
+});
+
+test('a page that begins to draw late raises no alarm', async (t) => {
+  // As in a frame out of sight, nothing is measured, so nothing is drawn. The watch loses its patience earlier than usual.
+  const before = () => {
+    globalThis.ResizeObserver = class { observe() {} disconnect() {} };
+    const slow = setTimeout.bind(globalThis);
+    globalThis.setTimeout = (call, ms, ...rest) => slow(call, ms === 30_000 ? 1500 : ms, ...rest);
+  };
+  const { page } = await open(t, '?per_class=1', { kind: 'no webgpu', before });
+  await page.waitForFunction(() => globalThis.jempp?.state, null, { timeout: 120_000 });
+  await sleep(4000);
+  assert.equal(await page.locator('#loading').isVisible(), true, 'nothing is drawn');
+  assert.equal(await page.locator('#late').isVisible(), false);
+});
+
+test('a style sheet that never comes is named, and the page is drawn without it', async (t) => {
+  const { page } = await open(t, '', { kind: 'no webgpu', stalls: '**/style.css', quick: true, waitUntil: 'commit' });
+  // It is seen only until the rest of the page, which waited for the style sheet, goes on.
+  await page.locator('#late', { hasText: /Still missing: .*style\.css/ }).waitFor({ state: 'attached', timeout: 20_000 });
+  await eventually('something is painted', () => page.evaluate(() => performance.getEntriesByType('paint').length > 0), 20);
+});
+
+test('a start.js that never comes holds nothing up', async (t) => {
+  const { until } = await open(t, '?per_class=1', { kind: 'no webgpu', stalls: '**/start.js', waitUntil: 'commit' });
+  await until('chains', (s) => s.energies.length > 0);
+});
+
+test('the page stays out of the parts of a phone that its screen lacks', async (t) => {
+  const { page } = await open(t, '', { kind: 'no webgpu' });
+  // Only a style sheet with the insets of such a screen may ask for all of it.
+  assert.doesNotMatch(await page.locator('meta[name=viewport]').getAttribute('content'), /viewport-fit/);
+});
+
+test('a page whose worker is gone from the server says that it may have been renewed', async (t) => {
+  const { page, until } = await open(t, '?per_class=1&num_steps=100000', { kind: 'no webgpu', serviceWorkers: 'block' });
+  await until('chains that run', (s) => s.last_step >= 1);
+  await page.context().route('**/worker.js*', (route) => route.fulfill({ status: 404, body: '' }));
+  // After Try again, it finds the message in place of a state.
+  await killWorker(page, until).catch(() => {});
+  const failure = page.locator('#failure');
+  await failure.waitFor({ state: 'visible' });
+  assert.match(await failure.innerText(), /worker\.js.*renewed meanwhile/);
+  assert.ok(await page.getByRole('button', { name: 'Load again' }).isVisible());
 });
 
 test('when the worker dies its reason is told, and another takes over', async (t) => {

@@ -98,21 +98,37 @@ test('pictures, animations and traces are downloads', async (t) => {
   assert.deepEqual(errors, []);
 });
 
-test('a copied link is the whole address', async (t) => {
-  const { page, origin, until } = await open(t, '?per_class=1&num_steps=2&seed=5&sampler.kind=mala', { permissions: ['clipboard-read', 'clipboard-write'] });
-  const { query } = await until('the end', (s) => s.shown_step === 2 && !s.is_running);
-  const isCopied = (s) => s.notices.some((notice) => /Link copied/.test(notice));
-  // Open the menu `Save`, and click its last entry. On a busy computer the menu needs time to open.
+/** Opens the menu `Save` and clicks its last entry, until a message is so. On a busy computer the menu needs time to open. */
+async function copyLink(page, until, expected) {
+  const isTold = (s) => s.notices.some((notice) => expected.test(notice));
   for (let wait = 500; wait < 16000; wait *= 2) {
     await page.mouse.click(650, 14);
     await sleep(wait);
     await page.mouse.click(665, 202);
-    if (await until('a word of it', isCopied, 3 + wait / 1000).catch(() => null)) break;
+    if (await until('a word of it', isTold, 3 + wait / 1000).catch(() => null)) break;
     await page.keyboard.press('Escape');
   }
-  await until('a word of it', isCopied, 3);
+  return until('a word of it', isTold, 3);
+}
+
+test('a copied link is the whole address', async (t) => {
+  const { page, origin, until } = await open(t, '?per_class=1&num_steps=2&seed=5&sampler.kind=mala', { permissions: ['clipboard-read', 'clipboard-write'] });
+  const { query } = await until('the end', (s) => s.shown_step === 2 && !s.is_running);
+  await copyLink(page, until, /Link copied/);
   assert.equal(await page.evaluate(() => navigator.clipboard.readText()), `${origin}?${query}`);
 });
+
+for (const [why, before] of [
+  ['has no clipboard', () => Object.defineProperty(Navigator.prototype, 'clipboard', { value: undefined })],
+  ['refuses', () => (Clipboard.prototype.writeText = () => Promise.reject(new Error('not allowed')))],
+]) {
+  test(`a link is not called copied where the browser ${why}`, async (t) => {
+    const { page, until } = await open(t, '?per_class=1&num_steps=2', { before });
+    await until('the end', (s) => s.shown_step === 2 && !s.is_running);
+    const { notices } = await copyLink(page, until, /does not let the page copy.*address bar/);
+    assert.doesNotMatch(notices.join(), /Link copied/);
+  });
+}
 
 test('a model is trained in the page, saved, and goes on', async (t) => {
   const { page, errors, until } = await open(t, '?per_class=1&num_steps=2', { kind: 'no webgpu' });

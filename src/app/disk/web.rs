@@ -8,15 +8,10 @@ use super::dialog::{CHECKPOINTS, DialogPurpose, FileEvent, FileEventSender};
 use crate::{
     browser,
     data::{OwnContent, OwnFile},
-    picture,
 };
 
 /// Asks the user for a file to open. To save, no dialog is needed: the browser decides where.
 pub(in crate::app) fn ask(purpose: DialogPurpose, reply: FileEventSender) {
-    if purpose == DialogPurpose::OpenDrawings {
-        browser::pick(".zip", move |name, content| reply.send(super::drawings(&name, content)));
-        return;
-    }
     if matches!(purpose, DialogPurpose::DataFolder | DialogPurpose::DataFiles) {
         return browser::choose(purpose == DialogPurpose::DataFolder);
     }
@@ -24,9 +19,24 @@ pub(in crate::app) fn ask(purpose: DialogPurpose, reply: FileEventSender) {
         let path = Some(purpose.file_name().into());
         return reply.send(FileEvent::Chosen { purpose, path, asked: Instant::now() });
     }
-    let endings = CHECKPOINTS.iter().chain(picture::ENDINGS).map(|ending| format!(".{ending}"));
-    let accept = endings.collect::<Vec<_>>().join(",");
-    browser::pick(&accept, move |name, content| reply.send(FileEvent::Read { name, content }));
+    let is_drawings = purpose == DialogPurpose::OpenDrawings;
+    let chosen = browser::pick(&match is_drawings {
+        true => ".zip".to_string(),
+        false => accept_list(),
+    });
+    wasm_bindgen_futures::spawn_local(async move {
+        let Some((name, content)) = chosen.await else { return };
+        reply.send(match is_drawings {
+            true => super::drawings(&name, content),
+            false => FileEvent::Read { name, content },
+        });
+    });
+}
+
+/// What a dialog offers to open: checkpoints, and pictures, also those that only the browser can read.
+fn accept_list() -> String {
+    let endings = CHECKPOINTS.iter().map(|ending| format!(".{ending}"));
+    endings.chain(["image/*".to_string()]).collect::<Vec<_>>().join(",")
 }
 
 /// A browser always has its own dialog, so no path is typed.
