@@ -7,7 +7,7 @@ use clap::{Args, builder::PossibleValuesParser};
 
 use super::{
     absent, device_row, memory_row,
-    opening::{self, ModelArgs, OutArgs, command, default_folder, say_moved, say_part},
+    opening::{self, ModelArgs, OutArgs, command, say_moved, say_part},
     parts,
     progress::during,
     say_opening, settings,
@@ -225,7 +225,7 @@ const OTHER_TEST_PART: &str = "the test part is not the one of the training run,
      some of these images; a folder `test` of its own stays apart from training";
 
 pub(super) fn run(args: EvalArgs) -> anyhow::Result<()> {
-    let out = args.out.destination(&default_folder(DEFAULT_EVALUATION, args.shard));
+    let out = args.out.destination(DEFAULT_EVALUATION, args.shard);
     let kept = parts::check(&out, Job::Eval, args.shard)?;
     let (bytes, mut checkpoint) = args.model.load_file()?;
     let data = args.data.as_deref().map(settings::data_dir).transpose()?;

@@ -57,7 +57,7 @@ impl ModelArgs {
 #[derive(Debug, Default, Args)]
 pub(super) struct OutArgs {
     /// New or empty folder for the results [default: runs/samples for samples and runs/eval for an evaluation, with
-    /// a number added if that folder is taken].
+    /// a number added if that folder is taken; a part has its own folder, as in runs/samples-1-of-2 for --shard 1/2].
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Replace all results of jempp in the folder.
@@ -66,21 +66,18 @@ pub(super) struct OutArgs {
 }
 
 impl OutArgs {
-    /// The output folder; without `--out`, `default`, or the first free name with a number.
-    pub(super) fn destination(&self, default: &str) -> Destination {
-        match &self.out {
-            Some(path) => Destination::at(path, self.force),
-            None if self.force => Destination::at(Path::new(default), true),
-            None => Destination::beside(Path::new(default)),
+    /// The output folder. Without `--out`, the whole of a job is written to `default`, or to the first free name with a
+    /// number. A part of a job has one folder, which its name tells, so that the same command finds it again.
+    pub(super) fn destination(&self, default: &str, shard: Option<Shard>) -> Destination {
+        match (&self.out, shard) {
+            (Some(path), _) => Destination::at(path, self.force),
+            (None, Some(shard)) => {
+                let folder = format!("{default}-{}-of-{}", shard.number(), shard.count());
+                Destination::at(Path::new(&folder), self.force)
+            }
+            (None, None) if self.force => Destination::at(Path::new(default), true),
+            (None, None) => Destination::beside(Path::new(default)),
         }
-    }
-}
-
-/// The folder for results, where none is named: that of a part says which one it is.
-pub(super) fn default_folder(whole: &str, shard: Option<Shard>) -> String {
-    match shard {
-        None => whole.to_string(),
-        Some(shard) => format!("{whole}-{}-of-{}", shard.number(), shard.count()),
     }
 }
 

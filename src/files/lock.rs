@@ -1,4 +1,4 @@
-//! Lock files, so that only one process at a time owns a folder.
+//! Lock files, so that only one process at a time owns a folder, or does a piece of work.
 
 use std::{
     fs::{self, File, OpenOptions, TryLockError},
@@ -28,7 +28,8 @@ pub(crate) enum LockError {
     Io(#[from] io::Error),
 }
 
-/// The lock of a folder. It is released when this value is dropped or the process ends, even if it is killed.
+/// The lock of a folder, or of what else a lock file stands for. It is released when this value is dropped or the process
+/// ends, even if it is killed.
 #[derive(Debug)]
 pub(crate) struct FolderLock {
     file: File,
@@ -49,7 +50,14 @@ impl FolderLock {
     /// # Errors
     /// Another process holds the lock, or the lock file cannot be written.
     pub(crate) fn take(folder: &Path) -> Result<Self, LockError> {
-        let path = folder.join(LOCK_NAME);
+        Self::take_file(folder.join(LOCK_NAME))
+    }
+
+    /// Locks the file at `path`, which is made for that, for this process.
+    ///
+    /// # Errors
+    /// As [`FolderLock::take`].
+    pub(crate) fn take_file(path: PathBuf) -> Result<Self, LockError> {
         let mut tries = 0;
         loop {
             let file = OpenOptions::new()
@@ -83,8 +91,12 @@ impl FolderLock {
 
     /// The other owner of a folder, in words; `None` if the folder is free. Nothing is written.
     pub(crate) fn holder(folder: &Path) -> Option<String> {
-        let path = folder.join(LOCK_NAME);
-        is_held(&File::open(&path).ok()?).then(|| holder_of(&path))
+        Self::holder_of_file(&folder.join(LOCK_NAME))
+    }
+
+    /// The other owner of a lock file, in words; `None` if there is none. Nothing is written.
+    pub(crate) fn holder_of_file(path: &Path) -> Option<String> {
+        is_held(&File::open(path).ok()?).then(|| holder_of(path))
     }
 
     /// Whether the lock keeps other processes out; `false` if the file system has no locks.

@@ -26,10 +26,10 @@ pub(crate) fn is_file(path: &Path) -> bool {
     path.is_file()
 }
 
-/// Whether the path is a file, or a folder that holds something. What a killed run leaves before its first save (a lock
-/// that no process holds, and unfinished files) does not count.
+/// Whether the path is a file, or a folder that holds something. Locks and unfinished files do not count: a run that was
+/// killed before its first save leaves them.
 pub(crate) fn is_taken(path: &Path) -> bool {
-    let counts = |name: &str| name != LOCK_NAME && finished_name(name).is_none();
+    let counts = |name: &str| !name.ends_with(LOCK_NAME) && finished_name(name).is_none();
     path.is_file() || names_in(path).iter().any(|name| counts(name))
 }
 
@@ -428,6 +428,7 @@ mod tests {
     fn a_folder_with_nothing_but_leftovers_is_free() {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join(LOCK_NAME), b"").unwrap();
+        fs::write(dir.path().join(format!(".seed-0{LOCK_NAME}")), b"").unwrap();
         fs::write(dir.path().join(".checkpoint.safetensors.jempp-tmp-x1"), b"").unwrap();
         assert!(!is_taken(dir.path()));
         fs::write(dir.path().join("notes.txt"), b"").unwrap();

@@ -12,6 +12,8 @@ pub(crate) mod launch;
 pub(crate) mod mpi;
 mod orders;
 mod setup;
+#[cfg(any(all(feature = "mpi", not(target_arch = "wasm32")), test))]
+mod silence;
 #[cfg(not(target_arch = "wasm32"))]
 #[doc(hidden)]
 pub mod threads;

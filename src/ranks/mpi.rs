@@ -2,8 +2,8 @@
 //!
 //! No call waits inside MPI: every exchange is started and then asked for, so that a rank that waits leaves its core to
 //! others. A second thread of each rank tells the others every second that it lives, and whether it knows of a request to
-//! stop. A rank of which nothing is heard for [`PATIENCE`] ends all ranks: so a process that dies ends the run, however the
-//! launcher deals with it.
+//! stop. A rank of which nothing is heard for [`PATIENCE`], or a little longer ([`silence`]), ends all ranks: so a process that
+//! dies ends the run, however the launcher deals with it.
 //!
 //! A rank may live and be stuck, for example in a driver. If its work shows nothing for [`STUCK`], that thread falls silent,
 //! and all ranks end as above. Once the run is asked to stop, rank 0 loses patience with such a rank earlier ([`Mpi::bear`]).
@@ -30,7 +30,7 @@ use mpi::{
     traits::Equivalence,
 };
 
-use super::{Link, Position, RankError, Ranks};
+use super::{Link, Position, RankError, Ranks, silence};
 
 /// How long a rank may say nothing before the others give it up.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -45,8 +45,6 @@ const STUCK_VARIABLE: &str = "JEMPP_RANK_STUCK";
 const BEAT: Duration = Duration::from_secs(1);
 /// What a sign of life says: that the rank lives, or also that it knows of a request to stop.
 static BEATS: [u8; 2] = [1, 2];
-/// How much longer than the rank before it a rank bears that it hears nothing, so that only one speaks before all end.
-const TURN: Duration = Duration::from_secs(4);
 /// A thread that was itself stopped for so long knows nothing of the others, or of the work of its own rank.
 const OWN_PAUSE: Duration = Duration::from_secs(5);
 /// The most values that one exchange sends at a time. MPI counts them with 32 bits.
@@ -117,15 +115,20 @@ pub(crate) fn connect(launched: usize, program: Program) -> Result<Ranks, StartE
         local_rank: of_computer.rank() as usize,
         local_size: of_computer.size() as usize,
     };
+    let mut local_ranks = vec![0i32; connected];
+    world.all_gather_into(&of_computer.rank(), &mut local_ranks[..]);
+    let patience = time(PATIENCE_VARIABLE, PATIENCE);
+    let longest_silence = silence::longest(patience, rank, &local_ranks);
     let shared = Arc::new(Shared {
         calls: Mutex::new(()),
         is_over: AtomicBool::new(false),
         is_stop_heard: AtomicBool::new(false),
         program,
-        patience: time(PATIENCE_VARIABLE, PATIENCE),
+        patience,
         work: Work { last_sign: Mutex::new(Instant::now()), limit: time(STUCK_VARIABLE, STUCK) },
     });
-    let watch = Watch { world: Connection(world.duplicate()), shared: shared.clone() };
+    let world_of_watch = Connection(world.duplicate());
+    let watch = Watch { world: world_of_watch, shared: shared.clone(), longest_silence };
     let watch = std::thread::Builder::new().name("ranks".into()).spawn(move || watch.run()).ok();
     let pace = Mutex::new(Pace { last: Instant::now(), longest: Duration::ZERO });
     let (world, universe) = (Connection(world), Some(universe));
@@ -386,13 +389,14 @@ impl Drop for Mpi {
 struct Watch {
     world: Connection,
     shared: Arc<Shared>,
+    /// How long this rank bears that it hears nothing of another.
+    longest_silence: Duration,
 }
 
 impl Watch {
     fn run(self) {
-        let Shared { is_over, program, patience, work, .. } = &*self.shared;
+        let Shared { is_over, program, work, .. } = &*self.shared;
         let (own, size) = (self.world.0.rank(), self.world.0.size());
-        let longest_silence = patience.saturating_add(TURN * own as u32);
         let others: Vec<i32> = if own == 0 { (1..size).collect() } else { vec![0] };
         let mut heard = vec![Instant::now(); others.len()];
         let mut last_round = Instant::now();
@@ -411,8 +415,9 @@ impl Watch {
                 if self.receive_beats(other) {
                     *heard = now;
                 }
-                if now.duration_since(*heard) > longest_silence {
-                    (program.on_silence)(other as usize, *patience);
+                let silent_for = now.duration_since(*heard);
+                if silent_for > self.longest_silence {
+                    (program.on_silence)(other as usize, silent_for);
                     let _one = self.shared.lock();
                     self.world.0.abort(1);
                 }

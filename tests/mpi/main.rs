@@ -126,15 +126,27 @@ fn ranks_of(mpirun: i32) -> Vec<i32> {
     found
 }
 
-/// Checks that three ranks ended with this error line alone, and that their run in the folder `run` resumes from its last
-/// checkpoint, here that of its start.
-fn assert_given_up(dir: &Path, ended: &Ended, line: &str) {
+/// Checks that three ranks ended with one error line that begins like this, and that their run in the folder `run` resumes
+/// from its last checkpoint, here that of its start. Returns the rest of the line.
+fn assert_given_up(dir: &Path, ended: &Ended, begin: &str) -> String {
     assert_eq!(ended.status.code(), Some(1), "{ended:?}");
     let errors = ended.stderr.lines().filter(|line| line.starts_with("error: "));
     let errors: Vec<&str> = errors.collect();
-    assert!(errors.len() == 1 && errors[0].starts_with(line), "{ended:?}");
+    assert!(errors.len() == 1 && errors[0].starts_with(begin), "{ended:?}");
     succeeds(&mut on_ranks(dir, 3, "train --device cpu --resume run --epochs 2"));
     assert_eq!(logged_steps(&dir.join("run")), 2 * STEPS_PER_EPOCH);
+    errors[0][begin.len()..].to_string()
+}
+
+/// Checks that three ranks were ended because this one said nothing for 3 seconds or, if it is rank 0, for 7: the patience of
+/// the others in this test, and the turn of rank 1.
+fn assert_silent(dir: &Path, ended: &Ended, rank: usize) {
+    let line = format!("error: rank {rank} has not been heard of for ");
+    let said = assert_given_up(dir, ended, &line);
+    let (secs, rest) = said.split_once(' ').unwrap();
+    let least = if rank == 0 { 7 } else { 3 };
+    assert!((least..least + 5).contains(&secs.parse::<u64>().unwrap()), "{ended:?}");
+    assert!(rest.starts_with("seconds, so all ranks end"), "{ended:?}");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! `--shard` and `jempp merge`: parts of a job make the files of the whole.
 
-use std::{fs, path::Path};
+use std::{collections::BTreeMap, ffi::OsString, fs, path::Path};
 
 use jempp::eval::results::Results;
 use serde_json::Value;
@@ -249,6 +249,90 @@ fn a_part_of_an_evaluation_that_was_ended_is_made_again_by_the_same_command() {
     let other = eval(2, &["accuracy", "ood", "--checkpoint", "run", "--seed", "4"]);
     let other = [&other[..], &["--shard", "1/2", "--out", "part1"]].concat();
     assert!(fails(dir.path(), &other).contains("nothing is replaced unasked"));
+}
+
+#[test]
+fn a_part_whose_folder_is_not_named_is_made_again_in_its_place() {
+    let dir = with_model();
+    let accuracy = eval(1, &["accuracy", "--checkpoint", "run", "--seed", "3"]);
+    for (command, name) in [(&SAMPLE[..], "runs/samples"), (&accuracy[..], "runs/eval")] {
+        let part = |shard: &'static str| [command, &["--shard", shard]].concat();
+        let [folder, other] = [1, 2].map(|number| format!("{name}-{number}-of-2"));
+        succeeds(dir.path(), &part("1/2"));
+        // One that is done stays.
+        let said = succeeds(dir.path(), &part("1/2"));
+        assert!(said.contains("This part was made before"), "{said}");
+        assert!(said.contains(&format!("Part 1/2: {folder}\n")), "{said}");
+        // One that was ended is made again.
+        let record = dir.path().join(&folder).join("made-by.json");
+        let done = fs::read_to_string(&record).unwrap();
+        let ended = done.replace("\"finished\": true", "\"finished\": false");
+        assert_ne!(ended, done);
+        fs::write(&record, ended).unwrap();
+        fs::remove_file(dir.path().join(&folder).join("part.bin")).unwrap();
+        let said = succeeds(dir.path(), &part("1/2"));
+        assert!(said.contains(&format!("Part 1/2: {folder}\n")), "{said}");
+        succeeds(dir.path(), &part("2/2"));
+        // As a pattern of a shell names the parts.
+        succeeds(dir.path(), &["merge", &name.replace('/', "-"), &folder, &other]);
+        // With another seed it is another part.
+        let said = fails(dir.path(), &replaced(&part("1/2"), "3", "9"));
+        assert!(said.contains("nothing is replaced unasked"), "{said}");
+    }
+    let entries = fs::read_dir(dir.path().join("runs")).unwrap();
+    let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name()).collect();
+    names.sort();
+    assert_eq!(names, ["eval-1-of-2", "eval-2-of-2", "samples-1-of-2", "samples-2-of-2"]);
+}
+
+#[test]
+fn parts_of_one_model_in_folders_of_different_names_make_a_whole() {
+    let dir = with_model();
+    // As on two machines.
+    let copy = dir.path().join("copy");
+    fs::create_dir(&copy).unwrap();
+    let file = "checkpoint.safetensors";
+    fs::copy(dir.path().join("run").join(file), copy.join(file)).unwrap();
+    let run = |words: &[&str], more: &[&str]| succeeds(dir.path(), &[words, more].concat());
+    run(&SAMPLE, &["--out", "whole"]);
+    run(&SAMPLE, &["--shard", "1/2", "--out", "part1"]);
+    run(&replaced(&SAMPLE, "run", "copy"), &["--shard", "2/2", "--out", "part2"]);
+    succeeds(dir.path(), &["merge", "merged", "part1", "part2"]);
+    assert_same_files(dir.path(), &TABLES);
+}
+
+#[test]
+fn a_merge_that_fails_leaves_the_results_that_were_there() {
+    let dir = with_model();
+    let path = dir.path();
+    let diagnose = ["--diagnose", "--warmup", "12", "--chains-per-start", "5"];
+    for (shard, out) in [("1/2", "a"), ("2/2", "b")] {
+        let part = ["--shard", shard, "--out", out];
+        succeeds(path, &[&SAMPLE[..], &diagnose, &part].concat());
+        // A part of an earlier jempp, without checksums of its files.
+        let file = path.join(out).join("made-by.json");
+        let mut record: Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
+        record["part"].as_object_mut().unwrap().remove("checksums").unwrap();
+        fs::write(&file, record.to_string()).unwrap();
+    }
+    let merge = ["merge", "merged", "a", "b", "--force"];
+    succeeds(path, &merge);
+    let content = || -> BTreeMap<OsString, Vec<u8>> {
+        let entries = fs::read_dir(path.join("merged")).unwrap().map(Result::unwrap);
+        entries.map(|entry| (entry.file_name(), fs::read(entry.path()).unwrap())).collect()
+    };
+    let before = content();
+    assert_eq!(before.len(), 6, "{:?}", before.keys());
+    for name in ["traces.csv", "draws.csv"] {
+        let file = path.join("b").join(name);
+        let whole = fs::read(&file).unwrap();
+        fs::write(&file, &whole[..whole.len() / 2]).unwrap();
+        let error = fails(path, &merge);
+        assert!(error.contains(&format!("{name}: its rows are not those")), "{error}");
+        assert!(content() == before, "{name}: {:?}", content().keys());
+        fs::write(&file, whole).unwrap();
+    }
+    succeeds(path, &merge);
 }
 
 /// The words, with one of them replaced.

@@ -44,7 +44,8 @@ fn every_combination_is_trained_once() {
     let other = MOONS.replace("epochs = 1", "epochs = 2");
     fs::write(dir.path().join("rates.toml"), other).unwrap();
     let said = fails(dir.path(), &["sweep", "rates.toml", "--device", "cpu"]);
-    assert!(said.contains("was made with other settings") && said.contains("--out"), "{said}");
+    let words = "was made with other settings: training.epochs was 1 and is 2 now; choose another folder with --out";
+    assert!(said.contains(words), "{said}");
 }
 
 #[test]
@@ -140,6 +141,36 @@ fn a_run_that_another_jempp_trains_is_left_to_it() {
 }
 
 #[test]
+fn a_run_that_another_sweep_is_about_to_train_is_left_to_it() {
+    let dir = folder(&one(0));
+    let sweep = dir.path().join("sweeps/rates");
+    fs::create_dir_all(&sweep).unwrap();
+    // As a sweep holds a run from before its start until its end is noted.
+    let lock = sweep.join(".seed-0.jempp-lock");
+    fs::write(&lock, "{\"pid\":77,\"host\":\"there\"}").unwrap();
+    let held = fs::File::options().read(true).write(true).open(&lock).unwrap();
+    held.lock().unwrap();
+
+    let listed = succeeds(dir.path(), &["sweep", "rates.toml", "--list"]);
+    assert!(
+        listed.contains("0  seed-0  being trained by another jempp (process 77 on"),
+        "{listed}"
+    );
+    for more in [&["--task", "0"][..], &[]] {
+        let all = [&["sweep", "rates.toml", "--device", "cpu"][..], more].concat();
+        let said = succeeds(dir.path(), &all);
+        let left = "seed-0: is being trained by another jempp (process 77 on there, ";
+        assert!(said.contains(left) && said.contains("; left to it"), "{said}");
+        assert!(said.contains("1 is being trained by another"), "{said}");
+        assert!(!sweep.join("seed-0").exists() && !sweep.join("seed-0.json").exists());
+    }
+    drop(held);
+    let said = succeeds(dir.path(), &["sweep", "rates.toml", "--device", "cpu"]);
+    assert!(said.contains("1 of 1 run is done"), "{said}");
+    assert!(!lock.exists());
+}
+
+#[test]
 fn a_sweep_takes_a_new_folder_or_that_of_a_sweep() {
     let dir = folder(&one(0));
     let mine = dir.path().join("mine");
@@ -187,6 +218,7 @@ fn what_is_wrong_with_a_file_is_said_before_anything_starts() {
             "data.batch_size = 4000 is more than the 100 training images; set it to 100 or less",
         ),
         ("preset = \"fashon-quick\"", "did you mean `fashion-quick`"),
+        ("data = \"\"", "`data` must be a text, the path of the data, as in data = \"pictures\""),
     ] {
         let dir = folder(content);
         let said = fails(dir.path(), &["sweep", "rates.toml"]);

@@ -106,21 +106,92 @@ fn ctrl_c_stops_and_saves_all_runs_at_once() {
 }
 
 #[test]
-fn a_run_that_is_stopped_by_itself_has_not_failed() {
-    let dir = folder(&two(10_000, 1));
-    let child = begun(dir.path(), &[]);
-    wait_for_steps(dir.path(), "a-seed-0");
-    let lock = dir.path().join("sweeps/rates/a-seed-0/.jempp-lock");
-    let holder: serde_json::Value =
-        serde_json::from_str(&fs::read_to_string(lock).unwrap()).unwrap();
-    Command::new("kill").args(["-INT", &holder["pid"].to_string()]).status().unwrap();
-    let output = child.wait_with_output().unwrap();
-    let (said, complained) = said(&output);
-    assert_eq!(output.status.code(), Some(0), "{complained}");
-    assert!(said.contains("a-seed-0: stopped, to be continued"), "{said}");
-    assert!(said.contains("b-seed-0: done") && said.contains("1 is left"), "{said}");
+fn a_run_that_is_stopped_by_itself_has_not_failed_but_the_sweep_is_not_done() {
+    for (more, line) in [
+        (&["--jobs", "2"][..], "error: 1 is left: the same command continues"),
+        (&[], "error: 1 is left: the same command continues"),
+        (&["--task", "0"], "error: a-seed-0 is not at its end: the same command continues it"),
+    ] {
+        let dir = folder(&two(10_000, 1));
+        let child = begun(dir.path(), more);
+        wait_for_steps(dir.path(), "a-seed-0");
+        let lock = dir.path().join("sweeps/rates/a-seed-0/.jempp-lock");
+        let holder: serde_json::Value =
+            serde_json::from_str(&fs::read_to_string(lock).unwrap()).unwrap();
+        Command::new("kill").args(["-INT", &holder["pid"].to_string()]).status().unwrap();
+        let output = child.wait_with_output().unwrap();
+        let (said, complained) = said(&output);
+        // A queue must not count it as done.
+        assert_eq!(output.status.code(), Some(1), "{more:?}: {complained}");
+        assert!(complained.lines().any(|other| other == line), "{more:?}: {complained}");
+        assert!(said.contains("a-seed-0: stopped, to be continued"), "{more:?}: {said}");
+        let is_task = more.contains(&"--task");
+        assert!(is_task || said.contains("b-seed-0: done"), "{more:?}: {said}");
+        let listed = succeeds(dir.path(), &["sweep", "rates.toml", "--list"]);
+        assert!(listed.contains("a-seed-0  begun, not at its end"), "{listed}");
+    }
+}
+
+#[test]
+fn several_sweeps_of_one_folder_share_its_runs() {
+    let dir = folder(
+        "preset = \"toy-two-moons\"\nseeds = [0, 1, 2, 3, 4, 5]\n[set]\ntraining.epochs = 1\ndata.num_points = 1000\n\
+         replay_buffer.replay_buffer_size = 256\n",
+    );
+    let sweeps: Vec<Child> = (0..4).map(|_| begun(dir.path(), &[])).collect();
+    for child in sweeps {
+        let output = child.wait_with_output().unwrap();
+        let (said, complained) = said(&output);
+        assert_eq!(output.status.code(), Some(0), "{said}{complained}");
+        assert!(!complained.contains("failed"), "{complained}");
+    }
+    let said = succeeds(dir.path(), &SWEEP);
+    assert!(!said.contains("begins") && said.contains("6 of 6 runs are done"), "{said}");
+    for seed in 0..6 {
+        let log = dir.path().join(format!("sweeps/rates/seed-{seed}.log"));
+        let log = fs::read_to_string(log).unwrap();
+        let count = |begin: &str| log.lines().filter(|line| line.starts_with(begin)).count();
+        assert_eq!((count("Trained"), count("error: ")), (1, 0), "it is trained once: {log}");
+    }
+}
+
+#[test]
+fn what_kept_a_run_from_starting_is_corrected_in_the_file() {
+    let content = |data: &str, epochs: u32| {
+        format!(
+            "preset = \"toy-two-moons\"\n[set]\ntraining.epochs = {epochs}\ndata.dataset = \"custom\"\n\
+             data.dir = \"{data}\"\ndata.batch_size = 20\nreplay_buffer.replay_buffer_size = 40\n"
+        )
+    };
+    let dir = folder(&content("point.csv", 1));
+    let point = |item: u32| {
+        let angle = f64::from(item) / 10.0;
+        format!("{:.3},{:.3},{}\n", angle.cos(), angle.sin(), ["in", "out"][item as usize % 2])
+    };
+    fs::write(dir.path().join("points.csv"), (0..120).map(point).collect::<String>()).unwrap();
+    let change = |content: String| fs::write(dir.path().join("rates.toml"), content).unwrap();
+    assert!(fails(dir.path(), &SWEEP).contains("1 failed: seed-0"));
+    change(content("points.csv", 1));
     let listed = succeeds(dir.path(), &["sweep", "rates.toml", "--list"]);
-    assert!(listed.contains("a-seed-0  begun, not at its end"), "{listed}");
+    assert!(listed.contains("seed-0  not begun"), "{listed}");
+    let said = succeeds(dir.path(), &SWEEP);
+    assert!(said.contains("1 of 1 run is done"), "{said}");
+    // What was trained keeps its settings.
+    change(content("points.csv", 2));
+    let said = fails(dir.path(), &SWEEP);
+    let words = "sweeps/rates/seed-0.json was made with other settings: training.epochs was 1 and is 2 now; choose another \
+                 folder with --out";
+    assert!(said.contains(words), "{said}");
+    // The same path is that of other data in another working folder.
+    change(content("points.csv", 1));
+    let other = dir.path().join("other");
+    fs::create_dir(&other).unwrap();
+    let sweep = ["sweep", "../rates.toml", "--device", "cpu", "--out", "../sweeps/rates"];
+    let said = fails(&other, &sweep);
+    assert!(said.contains("other settings: data.dir was \"/"), "{said}");
+    assert!(said.contains("/points.csv\" and is \"/"), "{said}");
+    assert!(said.contains("/other/points.csv\" now; choose another folder"), "{said}");
+    assert!(succeeds(dir.path(), &SWEEP).contains("1 of 1 run is done"));
 }
 
 #[test]

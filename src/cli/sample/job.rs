@@ -24,6 +24,10 @@ use crate::{
     say::say,
 };
 
+/// The names of the tables of the chains at every step, and of the draws.
+pub(super) const TRACES: &str = "traces.csv";
+pub(super) const DRAWS: &str = "draws.csv";
+
 /// The columns of `traces.csv`. The last three are empty without MALA or without a judge.
 pub(super) const TRACE_COLUMNS: &str = "step,chain,class,energy,gradient_norm,clamp_rate,saturation,\
                              acceptance_probability,judged_class,judged_confidence";
@@ -103,7 +107,7 @@ impl SampleJob {
         film::frame(&vec![0.0; all.len() * num_pixels], all, shape, self.settings.per_class)?;
 
         let folder = out.claim(self.made_by.clone())?;
-        let mut traces = Table::new(folder.file("traces.csv"), TRACE_COLUMNS)?;
+        let mut traces = Table::new(folder.file(TRACES), TRACE_COLUMNS)?;
         let is_part = self.made_by.part.is_some();
         let mut pictures = match is_part {
             true => Pictures::Frames(Frames::new(&folder)?),
@@ -111,7 +115,9 @@ impl SampleJob {
         };
         let first_chain = run.first_chain();
         let mut draws = match &recorder {
-            Some(recorder) => Some(draws_table(&folder, &recorder.names())?.1),
+            Some(recorder) => {
+                Some(Table::new(folder.file(DRAWS), &draws_columns(&recorder.names()))?)
+            }
             None => None,
         };
         let num_steps = self.settings.num_steps;
@@ -205,7 +211,7 @@ impl SampleJob {
             num_steps: self.settings.num_steps,
             is_complete: true,
             pictures: None,
-            traces: folder.join("traces.csv"),
+            traces: folder.join(TRACES),
             draws: None,
             diagnosis: None,
         }
@@ -254,18 +260,9 @@ fn trace(traces: &mut Table, step: &ChainStep, first_chain: usize, labels: &[u32
     }
 }
 
-/// Creates `draws.csv`, the table of the draws that the diagnosis uses, with the names of their summaries. Returns its
-/// first line too.
-///
-/// # Errors
-/// The file cannot be written.
-pub(super) fn draws_table(
-    folder: &ResultsFolder,
-    names: &[String],
-) -> Result<(String, Table), ResultsError> {
-    let head = format!("chain,draw,{}", names.join(","));
-    let table = Table::new(folder.file("draws.csv"), &head)?;
-    Ok((head, table))
+/// The columns of `draws.csv`, the table of the draws that the diagnosis uses; `names` are those of their summaries.
+pub(super) fn draws_columns(names: &[String]) -> String {
+    format!("chain,draw,{}", names.join(","))
 }
 
 /// Adds a row to `draws.csv` for each chain.

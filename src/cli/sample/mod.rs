@@ -13,7 +13,7 @@ use std::path::Path;
 
 use super::{
     device_row, memory_row,
-    opening::{self, ModelArgs, OutArgs, command, default_folder, say_moved, say_part},
+    opening::{self, ModelArgs, OutArgs, command, say_moved, say_part},
     parts, say_opening,
     steps::Steps,
 };
@@ -44,7 +44,7 @@ const DEFAULT_FRAMES: usize = 21;
 
 pub(super) fn run(args: SampleArgs) -> anyhow::Result<()> {
     let shard = args.shard.unwrap_or(Shard::WHOLE);
-    let out = args.out.destination(&default_folder(DEFAULT_SAMPLES, args.shard));
+    let out = args.out.destination(DEFAULT_SAMPLES, args.shard);
     let kept = parts::check(&out, Job::Sample, args.shard)?;
     let (bytes, mut checkpoint) = args.model.load_file()?;
     checkpoint.config = args.apply(&checkpoint.config)?;
@@ -251,7 +251,7 @@ fn print(sampled: &Sampled, rows: Option<&[String]>) {
 pub(super) fn of_run(checkpoint: &Path, device: &ComputeDevice) -> anyhow::Result<()> {
     let model = ModelArgs { checkpoint: Some(checkpoint.to_path_buf()), model: None };
     let (bytes, loaded) = model.load_file()?;
-    let out = OutArgs::default().destination(DEFAULT_SAMPLES);
+    let out = OutArgs::default().destination(DEFAULT_SAMPLES, None);
     let job = SampleJob {
         settings: ChainSettings { num_steps: DEFAULT_STEPS as usize, ..ChainSettings::default() },
         max_frames: DEFAULT_FRAMES,

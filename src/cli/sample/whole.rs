@@ -7,14 +7,14 @@ use anyhow::ensure;
 use super::{
     film::{self, Film},
     frames::FramesOfPart,
-    job::{Sampled, TRACE_COLUMNS, draws_table, write_diagnosis},
+    job::{DRAWS, Sampled, TRACE_COLUMNS, TRACES, draws_columns, write_diagnosis},
     part::SamplePart,
     table::Table,
 };
 use crate::{
     convergence::Recorded,
     files, picture,
-    results_folder::{Destination, MadeBy, PartFolder, PartsError},
+    results_folder::{Destination, MadeBy, PartFolder, PartsError, ResultsError, ResultsFolder},
 };
 
 /// The names of the rows of a merged picture, and the files.
@@ -64,6 +64,25 @@ pub(super) fn merge(
     for (part, count) in parts.iter().zip(&counts) {
         frames.push(FramesOfPart::open(part, count * num_pixels, num_frames)?);
     }
+    let mut whole = vec![Blocks {
+        name: TRACES,
+        head: TRACE_COLUMNS.to_string(),
+        begins: |step, chain| format!("{step},{chain},"),
+        counts: &counts,
+        num_blocks: num_steps + 1,
+    }];
+    whole.extend(recorded.as_ref().map(|recorded| Blocks {
+        name: DRAWS,
+        head: draws_columns(recorded.names()),
+        begins: |_, chain| format!("{chain},"),
+        counts: &counts,
+        num_blocks: recorded.num_draws(),
+    }));
+    // All that a part may lack is found before the folder is claimed, which removes earlier results there.
+    for table in &whole {
+        table.join(parts, |_| Ok(()))?;
+    }
+    film::frame(&vec![0.0; labels.len() * num_pixels], &labels, shape, per_class)?;
 
     let folder = out.claim(made_by)?;
     let mut film = Film::new(&folder)?;
@@ -77,19 +96,9 @@ pub(super) fn merge(
         film.push(frame.clone())?;
         last = Some(frame);
     }
-    let mut traces = Table::new(folder.file("traces.csv"), TRACE_COLUMNS)?;
-    let steps = Blocks { name: "traces.csv", counts: &counts, num_blocks: num_steps + 1 };
-    steps.join(parts, TRACE_COLUMNS, &mut traces, |step, chain| format!("{step},{chain},"))?;
-    let draws = match &recorded {
-        Some(recorded) => {
-            let (head, mut draws) = draws_table(&folder, recorded.names())?;
-            let num_blocks = recorded.num_draws();
-            let blocks = Blocks { name: "draws.csv", counts: &counts, num_blocks };
-            blocks.join(parts, &head, &mut draws, |_, chain| format!("{chain},"))?;
-            Some(draws.finish()?)
-        }
-        None => None,
-    };
+    for table in &whole {
+        table.write(parts, &folder)?;
+    }
     let grid = folder.file("grid.png");
     picture::save_png(last.unwrap_or_default(), &grid)?;
     let pictures = Some((grid, film.finish()?));
@@ -97,7 +106,8 @@ pub(super) fn merge(
         Some(recorded) => Some(write_diagnosis(&folder, recorded.diagnose())?),
         None => None,
     };
-    let traces = traces.finish()?;
+    let traces = folder.file(TRACES);
+    let draws = diagnosis.is_some().then(|| folder.file(DRAWS));
     folder.finish()?;
     let sampled = Sampled { num_steps, is_complete: true, pictures, traces, draws, diagnosis };
     Ok(Merged { rows, sampled })
@@ -105,29 +115,45 @@ pub(super) fn merge(
 
 /// A table with a block of rows for each step or draw, of which each part has the rows of its chains.
 struct Blocks<'a> {
-    name: &'a str,
+    name: &'static str,
+    /// Its first row.
+    head: String,
+    /// How the row of a chain begins, by the number of its block and that of the chain.
+    begins: fn(usize, usize) -> String,
     /// The number of chains of each part.
     counts: &'a [usize],
     num_blocks: usize,
 }
 
 impl Blocks<'_> {
-    /// Writes the rows of all parts to the whole table, in the order of the chains. `begins` says how the row of a chain
-    /// begins, in a block.
+    /// Writes the whole table.
     ///
     /// # Errors
-    /// A table of a part cannot be read or has other rows; the whole table cannot be written.
+    /// As [`Blocks::join`]; the whole table cannot be written.
+    fn write(&self, parts: &[PartFolder], folder: &ResultsFolder) -> anyhow::Result<()> {
+        let mut whole = Table::new(folder.file(self.name), &self.head)?;
+        self.join(parts, |row| {
+            whole.add(format_args!("{row}"));
+            whole.end_row();
+            whole.keep()
+        })?;
+        whole.finish()?;
+        Ok(())
+    }
+
+    /// Gives the rows of all parts to `add`, in the order of the chains.
+    ///
+    /// # Errors
+    /// A table of a part cannot be read or has other rows; an error of `add`.
     fn join(
         &self,
         parts: &[PartFolder],
-        head: &str,
-        whole: &mut Table,
-        begins: impl Fn(usize, usize) -> String,
+        mut add: impl FnMut(&str) -> Result<(), ResultsError>,
     ) -> anyhow::Result<()> {
         let mut tables = Vec::new();
         for part in parts {
             let mut rows = self.rows(part)?;
-            self.check(part, self.next(part, &mut rows)?.is_some_and(|row| row == head))?;
+            self.check(part, self.next(part, &mut rows)?.is_some_and(|row| row == self.head))?;
             tables.push(rows);
         }
         for block in 0..self.num_blocks {
@@ -135,13 +161,11 @@ impl Blocks<'_> {
             for ((part, rows), &count) in parts.iter().zip(&mut tables).zip(self.counts) {
                 for _ in 0..count {
                     let row = self.next(part, rows)?.unwrap_or_default();
-                    self.check(part, row.starts_with(&begins(block, chain)))?;
-                    whole.add(format_args!("{row}"));
-                    whole.end_row();
+                    self.check(part, row.starts_with(&(self.begins)(block, chain)))?;
+                    add(&row)?;
                     chain += 1;
                 }
             }
-            whole.keep()?;
         }
         for (part, rows) in parts.iter().zip(&mut tables) {
             self.check(part, self.next(part, rows)?.is_none())?;

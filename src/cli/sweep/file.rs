@@ -42,7 +42,7 @@ impl SweepFile {
     /// The text is not TOML, a key is unknown or its value is of the wrong type.
     pub(super) fn parse(text: &str) -> anyhow::Result<Self> {
         let table: Table = text.parse().map_err(|error| syntax(text, &error))?;
-        let (mut preset, mut data, mut seeds) = (None, None, vec![0]);
+        let (mut preset, mut data, mut seeds) = (None, None::<PathBuf>, vec![0]);
         let (mut set, mut grid, mut run) = (Table::new(), Table::new(), Vec::new());
         for (key, value) in table {
             match key.as_str() {
@@ -55,16 +55,21 @@ impl SweepFile {
                 _ => return Err(unknown(&key)),
             }
         }
+        // An empty path would be that of no data.
+        ensure!(data.as_ref().is_none_or(|path| !path.as_os_str().is_empty()), wrong("data"));
         Ok(Self { preset, data, seeds, set, grid, run })
     }
 }
 
 /// The value of a key, if it is of the right type.
 fn read<T: DeserializeOwned>(key: &str, value: Value) -> anyhow::Result<T> {
-    value.try_into().map_err(|_| {
-        let found = KEYS.iter().find(|(known, _)| *known == key);
-        anyhow!("`{key}` must be {}", found.map_or("of another type", |(_, what)| what))
-    })
+    value.try_into().map_err(|_| anyhow!(wrong(key)))
+}
+
+/// What a key must be, for the error about its value.
+fn wrong(key: &str) -> String {
+    let found = KEYS.iter().find(|(known, _)| *known == key);
+    format!("`{key}` must be {}", found.map_or("of another type", |(_, what)| what))
 }
 
 /// The error for a key that a sweep's file does not have.
@@ -132,6 +137,10 @@ mod tests {
             ("seeds = [0.5]", "`seeds` must be a list of whole numbers"),
             ("preset = 3", "`preset` must be a text"),
             ("data = [\"a\"]", "`data` must be a text, the path of the data"),
+            (
+                "data = \"\"",
+                "`data` must be a text, the path of the data, as in data = \"pictures\"",
+            ),
             ("set = 1", "`set` must be a section"),
             ("grid = [1]", "`grid` must be a section"),
             ("[run]\nname = \"a\"", "`run` must be a list of sections: [[run]]"),

@@ -16,7 +16,7 @@ use crate::{
     checkpoint,
     counts::{counted, grouped},
     device,
-    files::{self, FolderLock},
+    files::{self, FolderLock, LOCK_NAME},
     results_folder::some_of,
     run_folder::{self, record::Record},
     say::{complain, say},
@@ -141,19 +141,27 @@ impl Sweep {
         self.out.join(&run.name)
     }
 
-    /// Where every run stands; for one `task` of a queue, the others need not be known.
+    /// Where every run stands, while this sweep does none; for one `task` of a queue, the others need not be known.
     ///
     /// # Errors
     /// A run of that name was done with other settings, or its record cannot be read.
     fn standings(&self, task: Option<usize>) -> anyhow::Result<Vec<Standing>> {
         let runs = self.plan.runs.iter().enumerate();
-        runs.map(|(index, run)| match self.standing(run) {
-            Err(_) if task.is_some_and(|task| task != index) => Ok(Standing::Unknown),
-            found => found,
+        runs.map(|(index, run)| {
+            // Asked first: another sweep notes how a run ended before it lets go of it.
+            let holder = FolderLock::holder_of_file(&self.claim_path(run));
+            match (self.standing(run), holder) {
+                (Err(_), _) if task.is_some_and(|task| task != index) => Ok(Standing::Unknown),
+                (Ok(Standing::New | Standing::Begun | Standing::Failed(_)), Some(holder)) => {
+                    Ok(Standing::Elsewhere(holder))
+                }
+                (found, _) => found,
+            }
         })
         .collect()
     }
 
+    /// Where a run stands by its record and its folder.
     fn standing(&self, run: &Run) -> anyhow::Result<Standing> {
         let (folder, path) = (self.folder(run), self.record_path(run));
         if !files::exists(&path) {
@@ -166,15 +174,22 @@ impl Sweep {
         }
         let record =
             Record::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
-        ensure!(
-            record.is_of_same_run(&self.record(run)),
-            "{} was made with other settings: choose another folder with --out",
-            path.display()
-        );
-        if record.is_done && files::is_taken(&folder) {
+        let (is_there, holder) = (files::is_taken(&folder), FolderLock::holder(&folder));
+        let differences = record.differences(&self.record(run));
+        if !differences.is_empty() {
+            ensure!(
+                !is_there && holder.is_none(),
+                "{} was made with other settings: {}; choose another folder with --out",
+                path.display(),
+                some_of(&differences)
+            );
+            // Nothing was trained with them, as where the sweep's file named data that is not there.
+            return Ok(Standing::New);
+        }
+        if record.is_done && is_there {
             return Ok(Standing::Done);
         }
-        if let Some(holder) = FolderLock::holder(&folder) {
+        if let Some(holder) = holder {
             return Ok(Standing::Elsewhere(holder));
         }
         Ok(match record.failure {
@@ -212,6 +227,12 @@ impl Sweep {
         Record::beside(&self.folder(run))
     }
 
+    /// The lock of the sweep that does a run, from before its start until its end is noted. The run's own lock holds for less
+    /// time.
+    fn claim_path(&self, run: &Run) -> PathBuf {
+        self.out.join(format!(".{}{LOCK_NAME}", run.name))
+    }
+
     /// The record of a run that has not ended.
     fn record(&self, run: &Run) -> Record {
         let Plan { preset, data, .. } = &self.plan;
@@ -229,7 +250,7 @@ impl Sweep {
     /// Says where the sweep stands, after all its runs or after one `task` of it.
     ///
     /// # Errors
-    /// Runs failed.
+    /// Runs failed, or are not at their end although nobody asked the sweep to stop: a queue must not count them as done.
     fn conclude(&self, task: Option<usize>) -> anyhow::Result<()> {
         let standings = self.standings(task)?;
         let count = |is: fn(&Standing) -> bool| standings.iter().filter(|one| is(one)).count();
@@ -253,7 +274,10 @@ impl Sweep {
             match standings[task] {
                 Standing::Failed(_) => bail!("{name} failed; the same command does it again"),
                 Standing::New | Standing::Begun => {
-                    say!("{name} is not at its end: the same command continues it.");
+                    let line = format!("{name} is not at its end: the same command continues it");
+                    // A sweep that was asked to stop has an exit status that says so.
+                    ensure!(signals::is_requested(), "{line}");
+                    say!("{line}.");
                     return Ok(());
                 }
                 Standing::Done => signals::work_is_done(),
@@ -267,7 +291,9 @@ impl Sweep {
         }
         let left = unfinished - failed;
         if left > 0 {
-            say!("{} left: the same command continues.", are(left));
+            let line = format!("{} left: the same command continues", are(left));
+            ensure!(failed > 0 || signals::is_requested(), "{line}");
+            say!("{line}.");
         }
         if failed > 0 {
             let names = self.plan.runs.iter().zip(&standings);

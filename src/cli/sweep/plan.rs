@@ -13,6 +13,7 @@ use super::file::{Settings, SweepFile, flat, is_of_file, leaves};
 use crate::{
     config::{AUTO, DatasetName, RunConfig},
     data, files,
+    run_folder::record::{self, DATA_DIR},
     training::TrainingError,
 };
 
@@ -24,13 +25,12 @@ const MAX_RUNS: usize = 10_000;
 const MAX_NAME: usize = 100;
 /// The preset of runs that name none.
 const PRESET: &str = "fashion-quick";
-/// The key that `data` sets.
-const DATA_DIR: &str = "data.dir";
 
 /// The runs of a sweep, in the order in which they start: all settings with the first seed, then with the next.
 #[derive(Debug, PartialEq)]
 pub(super) struct Plan {
     pub(super) preset: String,
+    /// The path of the data, absolute; so are those in the settings of the runs.
     pub(super) data: Option<PathBuf>,
     pub(super) runs: Vec<Run>,
     /// The paths of the runs' own data, in which nothing may be written.
@@ -90,6 +90,10 @@ impl Plan {
         let preset = preset.unwrap_or_else(|| PRESET.into());
         let mut plan = Self { preset, data, runs, own_data: BTreeSet::new() };
         plan.own_data = plan.check()?;
+        // After the check, whose errors name the paths as they were given. In another working folder the same path is that of
+        // other data.
+        plan.data = plan.data.as_deref().map(record::absolute);
+        plan.runs.iter_mut().for_each(|run| record::make_absolute(&mut run.settings));
         Ok(plan)
     }
 
@@ -267,8 +271,8 @@ fn combined(
     }
     for (name, settings) in &mut all {
         if name.len() > MAX_NAME {
-            // A folder's name has a limit; the end keeps long names apart.
-            let hash = files::sha256(format!("{settings:?}").as_bytes());
+            // A folder's name has a limit; the end keeps long names apart, also of runs with the same settings.
+            let hash = files::sha256(format!("{name} {settings:?}").as_bytes());
             name.truncate(name.floor_char_boundary(MAX_NAME));
             *name = format!("{name}-{}", &hash[..8]);
         }
@@ -413,7 +417,28 @@ mod tests {
             assert!(plan.runs.iter().all(|run| (100..140).contains(&run.name.len())), "{letter}");
             assert_ne!(plan.runs[0].name, plan.runs[1].name);
         }
+        // They differ only in what is cut off.
+        let long = "x".repeat(110);
+        let text = format!("[[run]]\nname = \"{long}a\"\n[[run]]\nname = \"{long}b\"");
+        let plan = Plan::parse(&text).unwrap();
+        assert_eq!(plan.runs[0].name[..100], plan.runs[1].name[..100]);
+        assert_ne!(plan.runs[0].name, plan.runs[1].name);
         assert_eq!(plain("-0.5"), "minus-0.5");
         assert_eq!(plain("../A b"), "..-a-b");
+    }
+
+    #[test]
+    fn paths_of_data_are_absolute_and_names_are_not() {
+        let here = std::env::current_dir().unwrap();
+        let plan = Plan::parse("data = \"pics\"").unwrap();
+        assert_eq!(plan.data, Some(here.join("pics")));
+        let plan = Plan::parse("[grid]\ndata.dir = [\"pics\", \"points.csv\"]").unwrap();
+        for (run, name) in plan.runs.iter().zip(["pics", "points.csv"]) {
+            assert_eq!(run.name, format!("dir-{name}-seed-0"));
+            let path = here.join(name).display().to_string();
+            let value = Value::String(path).to_string();
+            assert_eq!(run.settings, [(DATA_DIR.to_string(), value)]);
+        }
+        assert!(plan.own_data.contains(Path::new("pics")), "errors name what was given");
     }
 }

@@ -13,7 +13,8 @@ use indicatif::HumanDuration;
 
 use super::{super::progress, Standing, Sweep, obstacle, plan::Run};
 use crate::{
-    checkpoint, files,
+    checkpoint,
+    files::{self, FolderLock, LockError},
     ranks::launch,
     run_folder::record::Record,
     say::{complain, one_line, say},
@@ -34,6 +35,8 @@ struct Job<'a> {
     slot: usize,
     /// The length of its log when it started.
     log_begin: u64,
+    /// Keeps other sweeps from the run until its end is noted.
+    _claim: FolderLock,
 }
 
 impl Sweep {
@@ -105,12 +108,26 @@ impl Sweep {
         slot: usize,
         devices: &[String],
     ) -> anyhow::Result<Option<Job<'a>>> {
+        let path = self.claim_path(run);
+        let claim = match FolderLock::take_file(path.clone()) {
+            Ok(claim) => claim,
+            Err(LockError::Held(holder)) => {
+                say_left(run, &holder);
+                return Ok(None);
+            }
+            Err(LockError::Io(error)) => {
+                return Err(error).with_context(|| format!("cannot write {}", path.display()));
+            }
+        };
         if self.is_left_to_another(run)? {
             return Ok(None);
         }
         say!("[{place}] {} begins", run.name);
-        match self.start(run, slot, device_of(slot, devices)) {
-            Ok(job) => Ok(Some(job)),
+        match self.start(run, device_of(slot, devices)) {
+            Ok((child, log_begin)) => {
+                let started = Instant::now();
+                Ok(Some(Job { run, child, started, slot, log_begin, _claim: claim }))
+            }
             Err(error) => self.fail(run, one_line(&error), Duration::ZERO).map(|()| None),
         }
     }
@@ -118,9 +135,7 @@ impl Sweep {
     /// Whether another jempp trains a run, or has done it; if so, says it.
     fn is_left_to_another(&self, run: &Run) -> anyhow::Result<bool> {
         match self.standing(run)? {
-            Standing::Elsewhere(holder) => {
-                say!("{}: is being trained by another jempp ({holder}); left to it", run.name);
-            }
+            Standing::Elsewhere(holder) => say_left(run, &holder),
             Standing::Done => say!("{}: was done by another jempp", run.name),
             Standing::New | Standing::Begun | Standing::Failed(_) | Standing::Unknown => {
                 return Ok(false);
@@ -129,8 +144,9 @@ impl Sweep {
         Ok(true)
     }
 
-    /// Starts a run, or resumes it. Nothing that is in its folder is removed.
-    fn start<'a>(&self, run: &'a Run, slot: usize, device: &str) -> anyhow::Result<Job<'a>> {
+    /// Starts a run, or resumes it. Nothing that is in its folder is removed. Returns its process, and the length of its log
+    /// before.
+    fn start(&self, run: &Run, device: &str) -> anyhow::Result<(Child, u64)> {
         let program = std::env::current_exe().context("cannot find the program jempp itself")?;
         let folder = self.folder(run);
         if let Some(why) = obstacle(&folder) {
@@ -161,8 +177,7 @@ impl Sweep {
         let (log_begin, errors, log) =
             open_log(&path).with_context(|| format!("cannot write {}", path.display()))?;
         command.stdin(Stdio::null()).stdout(log).stderr(errors);
-        let child = command.spawn().context("cannot start a run")?;
-        Ok(Job { run, child, started: Instant::now(), slot, log_begin })
+        Ok((command.spawn().context("cannot start a run")?, log_begin))
     }
 
     /// Notes how a run ended.
@@ -227,6 +242,11 @@ impl Sweep {
         };
         String::from_utf8_lossy(&read().unwrap_or_default()).into_owned()
     }
+}
+
+/// Says that another jempp trains a run.
+fn say_left(run: &Run, holder: &str) {
+    say!("{}: is being trained by another jempp ({holder}); left to it", run.name);
 }
 
 /// The first place among the runs at once that is free.
