@@ -139,6 +139,10 @@ streams! {
     DRAWN_TEST_PART: HostStream = 69, 1;
     /// The training items that are used, if not all are; counter: class.
     TRAINING_SUBSET: HostStream = 76, 1;
+    /// The training items that are held out; counter: class. The seed is 0 in every run.
+    VALIDATION_PART: HostStream = 77, 1;
+    /// The choice of items that are spread over a data set; seed: its length; counter: how many.
+    SPREAD: HostStream = 78, 1;
     /// Example drawings; counter: class and drawing, 32 bits each.
     DRAWN_EXAMPLES: HostStream = 74, 1;
     /// The start points of the attacks of adversarial training within their ball; counter: training step.

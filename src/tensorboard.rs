@@ -101,16 +101,8 @@ impl EventFile {
     pub(crate) fn take(&mut self, event: &TrainingEvent) -> io::Result<()> {
         match event {
             TrainingEvent::Step(report) => {
-                let terms = report.terms.named();
-                let numbers = terms.into_iter().chain([
-                    ("loss", report.loss),
-                    ("gap", report.gap),
-                    ("gradient_norm", report.gradient_norm),
-                    ("clamp_rate", report.clamp_rate),
-                    ("saturation", report.saturation),
-                    ("learning_rate", report.learning_rate),
-                ]);
-                let scalars = numbers.map(|(name, value)| scalar(&format!("train/{name}"), value));
+                let scalars =
+                    report.named().map(|(name, value)| scalar(&format!("train/{name}"), value));
                 self.add(report.step, What::Summary(scalars.collect()))?;
             }
             TrainingEvent::Evaluated { step, test, validation, grid, .. } => {

@@ -5,8 +5,9 @@
 
 The file is a release of pytorch-fid:
 https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/pt_inception-2015-12-05-6726825d.pth
-(95,628,359 bytes). Its SHA-256 is checked and written into the new file. Another file is converted too, with a warning;
-jempp then says with every figure that it cannot be compared with published values.
+(95,628,359 bytes). Its SHA-256 is checked and written into the new file, and so is that of the tensors, by which jempp sees
+whether they were changed. Another file is converted too, with a warning; jempp then says with every figure that it cannot be
+compared with published values.
 """
 
 import hashlib
@@ -35,7 +36,12 @@ def convert(source, target):
     }
     if not tensors:
         sys.exit(f"{source} holds no layers of an Inception network")
-    header = {"__metadata__": {"format": "pt", "source": source.name, "source_sha256": sha256}}
+    digest = hashlib.sha256()
+    for name, tensor in tensors.items():
+        digest.update(name.encode())
+        digest.update(tensor.tobytes())
+    metadata = {"format": "pt", "source": source.name, "source_sha256": sha256, "tensors_sha256": digest.hexdigest()}
+    header = {"__metadata__": metadata}
     end = 0
     for name, tensor in tensors.items():
         start, end = end, end + tensor.nbytes

@@ -18,7 +18,7 @@ use crate::{
 
 pub use tally::{ReliabilityBin, Tally, predicted};
 pub use temperature::fit_temperature;
-use temperature::is_at_an_end;
+use temperature::is_determined;
 
 /// The accuracy, calibration error and mean energy of a network on a data set.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -72,8 +72,8 @@ pub(crate) async fn accuracy_unless(
 }
 
 /// The temperature that fits p(y|x) of `network` best to a data set that it was not trained on; see [`fit_temperature`].
-/// `None` if the data determines none, because the best one is at an end of its range: for example if all of a few images
-/// are classified correctly, the colder the better; or if `stop` returns true between two batches.
+/// `None` if the data determines none: for example if all of a few images are classified correctly, the colder the better, or if there is
+/// only one class; or if `stop` returns true between two batches.
 ///
 /// # Errors
 /// The device failed.
@@ -89,7 +89,7 @@ pub(crate) async fn temperature(
         return Ok(None);
     }
     let temperature = fit_temperature(&all, &dataset.labels, dataset.num_classes());
-    Ok(Some(temperature).filter(|temperature| !is_at_an_end(*temperature)))
+    Ok(Some(temperature).filter(|temperature| is_determined(*temperature)))
 }
 
 /// What is done with the logits (N, classes), energies (N) and labels (N) of a batch.

@@ -7,9 +7,11 @@ const TEMPERATURES: [f64; 2] = [0.01, 100.0];
 /// The number of bisection steps, enough to reach the precision of `f64`.
 const NUM_HALVINGS: usize = 80;
 
-/// Whether a temperature is one of the ends of its range, up to the precision of its search.
-pub(super) fn is_at_an_end(temperature: f64) -> bool {
-    TEMPERATURES.iter().any(|end| (temperature / end - 1.0).abs() < 1e-6)
+/// Whether the data determined this fitted temperature: it is not exactly 1, the answer where all are equally good, and not one of the
+/// ends of the range, up to the precision of the search.
+pub(super) fn is_determined(temperature: f64) -> bool {
+    let is_end = |end: &f64| (temperature / end - 1.0).abs() < 1e-6;
+    temperature != 1.0 && !TEMPERATURES.iter().any(is_end)
 }
 
 /// The temperature between 0.01 and 100 that minimises the mean negative log likelihood of the labels when logits (N,
@@ -40,4 +42,21 @@ pub fn fit_temperature(logits: &[f32], labels: &[u32], num_classes: usize) -> f6
         if slope(middle.exp()) > 0.0 { low = middle } else { high = middle }
     }
     (-0.5 * (low + high)).exp().clamp(TEMPERATURES[0], TEMPERATURES[1])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn some_data_determines_no_temperature() {
+        let of = |logits: &[f32], labels: &[u32], classes| {
+            is_determined(fit_temperature(logits, labels, classes))
+        };
+        assert!(of(&[2.0, 0.0, 2.0, 0.0, 2.0, 0.0], &[0, 0, 1], 2));
+        assert!(!of(&[], &[], 2), "no items");
+        assert!(!of(&[1.0, 2.0, 3.0], &[0, 0, 0], 1), "one class");
+        assert!(!of(&[3.0, 0.0, 0.0, 3.0], &[0, 1], 2), "all right: the colder the better");
+        assert!(!of(&[3e3, 0.0, 0.0, 3e3], &[0, 1], 2), "all right without any doubt");
+    }
 }

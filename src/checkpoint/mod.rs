@@ -178,7 +178,7 @@ pub struct Counters {
     pub num_recoveries: usize,
     /// The gap d = mean E(x_data) - mean E(x_model), smoothed over the last steps.
     pub smoothed_gap: f64,
-    /// The number of steps that a curriculum has added to the chains.
+    /// The number of steps that a curriculum has added to the chains; see [`Self::chain_steps`].
     #[serde(default)]
     pub added_chain_steps: usize,
     /// The area under the ROC curve of E, data against chains, smoothed over the last steps; only with a curriculum.
@@ -202,6 +202,15 @@ pub struct Counters {
     /// The checksums of the data, if it was read from files.
     #[serde(default)]
     pub data: Option<Checksums>,
+}
+
+impl Counters {
+    /// The number of steps that each chain makes in a training step of this run, with those that a curriculum has added.
+    pub fn chain_steps(&self, config: &RunConfig) -> usize {
+        let first = config.sampler.num_steps;
+        let last = config.training.max_chain_steps.max(first);
+        first.saturating_add(self.added_chain_steps).min(last)
+    }
 }
 
 /// The best evaluation of a run so far, by the accuracy on the validation part.

@@ -156,16 +156,21 @@ impl Drop for Progress {
     }
 }
 
-fn calibrated(Calibration { num_held_out, temperature }: &Calibration) -> String {
+fn calibrated(calibration: &Calibration) -> String {
+    let Calibration { num_held_out, is_classifier, temperature } = calibration;
     match temperature {
         Some(temperature) => format!(
-            "p(y|x) is calibrated after training, T = {temperature:.2}, fitted on {num_held_out} held-out images."
+            "p(y|x) is calibrated after training, T = {temperature:.2}, fitted on {num_held_out} held-out items."
         ),
+        None if !is_classifier => {
+            "p(y|x) was not trained: the loss has no cross entropy (objective.p_y_given_x_weight)."
+                .into()
+        }
         None if *num_held_out > 0 => format!(
-            "p(y|x) is as trained: the {num_held_out} held-out images determine no temperature."
+            "p(y|x) is as trained: the {num_held_out} held-out items determine no temperature."
         ),
         None => {
-            "p(y|x) is as trained: no images are held out to calibrate it (data.num_validation)."
+            "p(y|x) is as trained: no items are held out to calibrate it (data.num_validation)."
                 .into()
         }
     }
@@ -205,13 +210,17 @@ fn numbers_of(report: &StepReport) -> String {
 
 /// One line of a log for a training step.
 fn line_of(report: &StepReport, num_steps: u64, left: Duration) -> String {
+    let chain_steps = report
+        .chain_steps
+        .map(|steps| format!(", {}", counted(steps, "chain step", "chain steps")));
     format!(
-        "step {}/{num_steps}, epoch {}: loss {:.3}, accuracy {:.1} %, gap {:+.3}, about {} left",
+        "step {}/{num_steps}, epoch {}: loss {:.3}, accuracy {:.1} %, gap {:+.3}{}, about {} left",
         report.step,
         report.epoch,
         report.loss,
         100.0 * report.terms.train_accuracy,
         report.gap,
+        chain_steps.unwrap_or_default(),
         HumanDuration(left)
     )
 }
@@ -274,11 +283,26 @@ mod tests {
             clamp_rate: 0.0,
             saturation: 0.0,
             learning_rate: 1e-3,
+            chain_steps: None,
         };
+        let line = |report| line_of(&report, 100, Duration::from_secs(180));
         assert_eq!(
-            line_of(&report, 100, Duration::from_secs(180)),
+            line(report.clone()),
             "step 40/100, epoch 2: loss 1.250, accuracy 50.0 %, gap -0.125, about 3 minutes left"
         );
+        let curriculum = StepReport { chain_steps: Some(7), ..report };
+        assert!(line(curriculum).contains("gap -0.125, 7 chain steps, about"));
+    }
+
+    #[test]
+    fn the_calibration_is_told_with_its_reason() {
+        let of = |num_held_out, is_classifier, temperature| {
+            calibrated(&Calibration { num_held_out, is_classifier, temperature })
+        };
+        assert!(of(300, true, Some(1.5)).contains("T = 1.50, fitted on 300 held-out items"));
+        assert!(of(300, true, None).contains("300 held-out items determine no temperature"));
+        assert!(of(300, false, None).contains("the loss has no cross entropy"));
+        assert!(of(0, true, None).contains("data.num_validation"));
     }
 
     #[test]

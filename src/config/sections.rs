@@ -265,8 +265,8 @@ section! {
         arch: String = "cnn-small".to_string();
         /// Normalisation of the activations in a WideResNet: none, batch, frozen or group. frozen uses the running statistics, which the epochs of `training.classifier_epochs` gather.
         norm: Norm = Norm::None;
-        /// Weight of the current batch in the running statistics of batch norm, which evaluation uses (PyTorch's momentum). Only the images of the cross entropy count, never chains. 0.9, as in the code of JEM, JEM++ and SADA-JEM, is little more than the last batch; 0.1 averages about ten batches and lags behind weights that change fast.
-        norm_momentum: f64 = 0.9, in 0.0 ..= 1.0;
+        /// Weight of the current batch in the running statistics of batch norm, which evaluation uses (PyTorch's momentum). Only the images of the cross entropy count, never chains. 0.9, as in the code of JEM, JEM++ and SADA-JEM, is little more than the last batch; 0.1 averages about ten batches and lags behind weights that change fast: better for norm = frozen, which keeps them.
+        norm_momentum: f64 = 0.9, in 0.001 ..= 1.0;
         /// On several ranks (MPI), takes batch norm's statistics of an update from the images of all ranks. A layer then exchanges a few numbers per channel in each pass of the update; chains keep the statistics of their own rank. Only for norm = batch.
         sync_batch_norm: bool = false;
         /// Number of leading pieces (layers or residual blocks) of the network that form `first_layer`, the part that the inner steps of PYLD go through. 1 is the first layer alone, which is affine.

@@ -14,8 +14,9 @@ use std::ops::ControlFlow;
 
 use crate::{
     chains::{ChainRun, ChainStep},
+    checkpoint::Checkpoint,
     class_centers::ClassCentersError,
-    config::{Norm, SamplerConfig, StepSchedule},
+    config::{GapLoss, Norm, SamplerConfig, StepSchedule},
     device::ReadError,
     diagnostics::{self, Diagnostic, DoesNotApply, applicability},
     energy::Energy,
@@ -270,8 +271,8 @@ impl Recorder {
         run: &ChainRun,
         progress: &mut dyn FnMut(usize, usize) -> ControlFlow<()>,
     ) -> Result<Recorded, ReadError> {
-        let config = &run.checkpoint().config;
-        let num_short = self.settings.short.unwrap_or(config.sampler.num_steps);
+        let Checkpoint { config, counters, .. } = run.checkpoint();
+        let num_short = self.settings.short.unwrap_or(counters.chain_steps(config));
         let short = match num_short < self.num_steps {
             true => short_run::see(run, &self.summaries, num_short, progress)?,
             false => Err(NoShortRun::NotShorter { num_short }),
@@ -281,6 +282,8 @@ impl Recorder {
             is_conditional: run.settings().is_conditional,
             couples_chains: config.model.norm == Norm::Batch,
             is_affine: run.energy().first_layer_is_affine(),
+            is_logistic: config.objective.p_x_weight > 0.0
+                && config.objective.gap_loss == GapLoss::Logistic,
             superchains: superchains(run),
             chains_per_start: run.settings().chains_per_start,
             num_steps: self.num_steps,
@@ -301,14 +304,20 @@ impl Recorder {
 }
 
 /// Warnings about how to read the diagnosis.
-fn caveats(section: &SamplerConfig) -> Vec<&'static str> {
+fn caveats(section: &SamplerConfig, is_logistic: bool) -> Vec<&'static str> {
     let is_falling = section.step_schedule != StepSchedule::Constant;
     let falling = "the step size falls along the run, so late draws move less than early ones; \
                    sampler.step_schedule = constant keeps one rule";
     let unknown = "no formula is known for the distribution of chains along normalised gradients: these numbers say whether the \
                    chains agree, not what they sample";
     let has_no_law = section.inverse_temperature().is_none();
-    let said = [is_falling.then_some(falling), has_no_law.then_some(unknown)];
+    let support = "the logistic loss tells data from chains by the sign of E: the p(x) of such an energy says where data lie, and \
+                   hardly how frequent they are there";
+    let said = [
+        is_falling.then_some(falling),
+        has_no_law.then_some(unknown),
+        is_logistic.then_some(support),
+    ];
     said.into_iter().flatten().collect()
 }
 

@@ -20,6 +20,8 @@ pub struct Recorded {
     pub(super) couples_chains: bool,
     /// Whether the first layer of the network is affine.
     pub(super) is_affine: bool,
+    /// Whether the energy was trained with the logistic loss.
+    pub(super) is_logistic: bool,
     pub(super) superchains: Superchains,
     pub(super) chains_per_start: usize,
     pub(super) num_steps: usize,
@@ -139,7 +141,7 @@ impl Recorded {
             every: self.every,
             secs: self.secs,
             inverse_temperature: self.sampler.inverse_temperature(),
-            caveats: caveats(&self.sampler),
+            caveats: caveats(&self.sampler, self.is_logistic),
             superchains: self.superchains,
             summaries,
             switches: self.switches as f64 / num_chains as f64,

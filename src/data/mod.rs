@@ -21,6 +21,7 @@ mod sets;
 mod toy_densities;
 
 use jempp_cpu::reference;
+use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
 use crate::streams;
@@ -217,15 +218,32 @@ pub(crate) fn add_shared_noise(
     }
 }
 
-/// `count` indices below `len`, spread evenly; all of them if `len` is not larger.
+/// `count` indices below `len`, one at random from each of as many equal parts, the same in every call; all of them if `len` is not
+/// larger. Equal steps would be no fair choice of items whose classes come in turn.
 pub fn spread(len: usize, count: usize) -> impl Iterator<Item = usize> {
     let count = count.min(len);
-    (0..count).map(move |index| index * len / count)
+    let mut rng = streams::SPREAD.rng(len as u64, count as u64);
+    (0..count).map(move |nth| rng.random_range(nth * len / count..(nth + 1) * len / count))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_spread_is_fair_to_classes_in_turn() {
+        for num_classes in [2, 5, 8] {
+            let chosen: Vec<usize> = spread(10_000, 1000).collect();
+            assert!(chosen.is_sorted_by(|a, b| a < b) && chosen[999] >= 9990);
+            for class in 0..num_classes {
+                let share = chosen.iter().filter(|&&index| index % num_classes == class).count();
+                let fair = 1000 / num_classes;
+                assert!(share.abs_diff(fair) < 60, "{share} of class {class} of {num_classes}");
+            }
+        }
+        assert!(spread(3, 5).eq(0..3) && spread(0, 5).next().is_none());
+        assert!(spread(1000, 10).eq(spread(1000, 10)));
+    }
 
     #[test]
     fn an_image_has_the_same_shared_noise_in_every_batch() {

@@ -5,12 +5,25 @@ use std::cmp::Reverse;
 use rand::seq::SliceRandom;
 
 use super::{Dataset, Values};
-use crate::streams;
+use crate::streams::{self, HostStream};
 
 impl Dataset {
     /// `count` items, the same share of every class as near as whole items allow, chosen by the seed. A class that has
     /// items keeps one if `count` allows.
     pub(super) fn subset(mut self, count: usize, seed: u64) -> Self {
+        let is_chosen = self.choose(count, streams::TRAINING_SUBSET, seed);
+        self.take(&is_chosen)
+    }
+
+    /// Splits off `count` items, the same share of every class as near as whole items allow, and returns them with the
+    /// rest. They are the same for every seed of a run, so that runs can be compared by them.
+    pub(super) fn split(mut self, count: usize) -> (Self, Self) {
+        let is_first = self.choose(count, streams::VALIDATION_PART, 0);
+        (self.take(&is_first), self)
+    }
+
+    /// Chooses `count` items for [`Self::subset`]: a flag for each item.
+    fn choose(&self, count: usize, chosen_by: HostStream, seed: u64) -> Vec<bool> {
         let mut of_class: Vec<Vec<usize>> = vec![Vec::new(); self.num_classes()];
         for (index, &label) in self.labels.iter().enumerate() {
             of_class[label as usize].push(index);
@@ -20,19 +33,10 @@ impl Dataset {
         for (class, (mut items, share)) in
             of_class.into_iter().zip(shares(&lens, count)).enumerate()
         {
-            items.shuffle(&mut streams::TRAINING_SUBSET.rng(seed, class as u64));
+            items.shuffle(&mut chosen_by.rng(seed, class as u64));
             items.iter().take(share).for_each(|&item| is_chosen[item] = true);
         }
-        self.take(&is_chosen)
-    }
-
-    /// Splits off `count` items, spread evenly over the data set so that a sorted set is split fairly, and returns them
-    /// with the rest.
-    pub(super) fn split(mut self, count: usize) -> (Self, Self) {
-        let len = self.len();
-        let is_first: Vec<bool> =
-            (0..len).map(|index| (index + 1) * count / len > index * count / len).collect();
-        (self.take(&is_first), self)
+        is_chosen
     }
 
     /// Takes the items out that `is_taken` chooses, one flag per item.
@@ -123,6 +127,27 @@ mod tests {
         assert_eq!(counts(&[1, 0, 999], 10), [1, 0, 9], "a small class keeps an item");
         assert_eq!(counts(&[5, 5, 5], 2).iter().sum::<usize>(), 2);
         assert_eq!(counts(&[4, 6], 10), [4, 6]);
+    }
+
+    #[test]
+    fn the_part_that_is_held_out_has_every_class_in_whatever_order_the_items_are() {
+        let in_turn = |num_classes: u32| {
+            let labels: Vec<u32> = (0..1000).map(|index| index % num_classes).collect();
+            let names = (0..num_classes).map(|class| class.to_string()).collect();
+            Dataset::from_floats(vec![0.0; 2000], labels, [2, 1, 1], names).unwrap()
+        };
+        for set in [in_turn(2), in_turn(5), in_turn(8), set(&[500, 500])] {
+            let num_classes = set.num_classes();
+            let (held_out, rest) = set.split(100);
+            assert_eq!((held_out.len(), rest.len()), (100, 900));
+            for class in 0..num_classes as u32 {
+                let count = held_out.labels.iter().filter(|&&label| label == class).count();
+                let fair = 100 / num_classes;
+                assert!((fair..=fair + 1).contains(&count), "{count} of class {class}");
+            }
+        }
+        let (none, all) = set(&[3, 4]).split(0);
+        assert_eq!((none.len(), all.len()), (0, 7));
     }
 
     #[test]

@@ -428,8 +428,8 @@ pub struct FidSet {
 /// A warning about weights of unknown origin, for the report and the terminal.
 pub(crate) fn unknown_fid_network(name: &str) -> String {
     format!(
-        "The FID of {name} cannot be compared with published values: the file does not say that it was converted from \
-         pt_inception-2015-12-05-6726825d.pth, whose SHA-256 is {}",
+        "The FID of {name} cannot be compared with published values: its tensors are not those that tools/convert_inception.py \
+         made of pt_inception-2015-12-05-6726825d.pth, whose SHA-256 is {}",
         super::ORIGINAL_SHA256
     )
 }

@@ -3,7 +3,7 @@
 use super::{Figure, Subject, UNKNOWN, facts};
 use crate::{
     checkpoint::Checkpoint,
-    config::{Norm, RunConfig, SECTIONS},
+    config::{GapLoss, Norm, RunConfig, SECTIONS},
     counts::{counted, grouped},
     eval::results::{Defence, Results},
 };
@@ -212,7 +212,7 @@ fn missing(results: &Results) -> String {
         ("calibration", results.calibration.is_none()),
         ("out-of-distribution detection", results.ood.is_none()),
         ("attacks", results.attack.is_none()),
-        ("samples", results.samples.is_none()),
+        ("samples", results.samples.is_none() && results.fid.is_none()),
     ];
     let names: Vec<&str> =
         parts.iter().filter(|(_, is_out)| *is_out).map(|(name, _)| *name).collect();
@@ -225,8 +225,17 @@ fn missing(results: &Results) -> String {
 fn limits(subject: &Subject) -> Vec<String> {
     let Checkpoint { config, .. } = subject.checkpoint;
     let mut found = Vec::new();
-    if config.objective.needs_chains() {
+    let objective = &config.objective;
+    if objective.needs_chains() {
         found.push("Energies give log p(x) only up to a constant that nobody knows.".to_string());
+        if objective.p_x_weight > 0.0 && objective.gap_loss == GapLoss::Logistic {
+            found.push(
+                "Its loss was the logistic one, which tells data from chains by the sign of E. Where it does so for certain, E is \
+                 nearly flat: it says where data lie, and hardly how frequent they are there. The p(x) of this energy need not \
+                 be that of the data."
+                    .into(),
+            );
+        }
         found.push(match config.sampler.inverse_temperature() {
             None => "Its sampler steps along normalised gradients; which density the chains then follow is unknown.".into(),
             Some(beta) if beta.is_infinite() => {
@@ -249,6 +258,12 @@ fn limits(subject: &Subject) -> Vec<String> {
                     .into(),
             );
         }
+    } else if objective.needs_energies() {
+        found.push(
+            "Its energy was only shaped near the data, by a penalty or by attacks; no chains were used. Chains on it need not \
+             look like the data."
+                .into(),
+        );
     } else {
         found.push("Its energy was not trained: chains on it do not look like the data.".into());
     }

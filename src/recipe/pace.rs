@@ -67,6 +67,16 @@ impl Pace {
     }
 }
 
+/// The configuration whose steps are timed in place of this one's: an epoch is one step, and the steps after the first one are the longest
+/// of the run, with chains that have the full length of a curriculum.
+pub(super) fn timed(mut config: RunConfig) -> RunConfig {
+    (config.data.num_validation, config.data.num_train) = (0, 0);
+    let training = &mut config.training;
+    training.classifier_epochs = training.classifier_epochs.min(1);
+    config.sampler.num_steps = config.sampler.num_steps.max(training.max_chain_steps);
+    config
+}
+
 /// Measures the time of a training step with this configuration on this device, in seconds: a few steps of a trainer
 /// that is thrown away, on items of the same shape.
 ///
@@ -84,8 +94,7 @@ pub async fn seconds_per_step(
     let labels = (0..num_items).map(|item| (item % facts.num_classes) as u32).collect();
     let names = (0..facts.num_classes).map(|class| class.to_string()).collect();
     let items = Dataset::from_floats(values, labels, facts.shape, names)?;
-    let mut config = config.clone();
-    (config.data.num_validation, config.data.num_train) = (0, 0);
+    let mut config = timed(config.clone());
     config.class_centers.max_components = 1;
     config.replay_buffer.replay_buffer_size = num_items;
     let mut trainer = Trainer::new(config, items, device)?;

@@ -1,4 +1,4 @@
-use super::*;
+use super::{pace::timed, *};
 use crate::device;
 
 const DIGITS: DataFacts =
@@ -103,4 +103,18 @@ fn real_steps_are_timed_for_points_and_images() {
         let secs = pollster::block_on(seconds_per_step(&config, &facts, &device::cpu())).unwrap();
         assert!(secs > 0.0 && secs.is_finite(), "{facts:?}: {secs}");
     }
+}
+
+#[test]
+fn the_timed_steps_are_the_longest_of_the_run() {
+    let set = |keys: &[&str]| {
+        let with = |config: RunConfig, key: &&str| config.with_assignment(key).unwrap();
+        keys.iter().fold(RunConfig::default(), with)
+    };
+    let staged = timed(set(&["training.epochs=20", "training.classifier_epochs=12"]));
+    assert_eq!(staged.training.classifier_epochs, 1, "only the first step is without chains");
+    let grows = timed(set(&["sampler.num_steps=1", "training.max_chain_steps=20"]));
+    assert_eq!(grows.sampler.num_steps, 20);
+    let plain = set(&["sampler.num_steps=7"]);
+    assert_eq!(timed(plain.clone()).sampler.num_steps, 7);
 }

@@ -46,6 +46,7 @@ pub(super) const METRICS: &[Metric] = &[
     metric("energy_data", "Mean energy of the data", Unit::Digits, When::Step),
     metric("energy_model", "Mean energy of the chains", Unit::Digits, When::Step),
     metric("auc", "AUC of energies, chains against data", Unit::Decimals(3), When::Step),
+    metric("chain_steps", "Steps of a chain", Unit::Digits, When::Step),
     metric("gradient_norm", "Gradient norm of the chains", Unit::Digits, When::Step),
     metric("clamp_rate", "Share of gradients clipped", Unit::Percent, When::Step),
     metric("saturation", "Share of pixels at ±1 in the chains", Unit::Percent, When::Step),

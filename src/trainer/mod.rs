@@ -20,7 +20,7 @@ use burn::{
 use crate::{
     checkpoint::{Checkpoint, CheckpointError, Counters},
     class_centers::{ClassCentersData, ClassCentersError, Cut},
-    config::{ConfigError, RunConfig},
+    config::{ConfigError, Norm, RunConfig},
     data::{Batches, DataError, Dataset},
     device::{self, ReadError},
     memory::{Demand, TooMuchMemory},
@@ -83,6 +83,12 @@ pub enum TrainerError {
         /// The radius of adversarial training.
         radius: f64,
     },
+    /// A new run has no running statistics to keep.
+    #[error(
+        "model.norm = frozen keeps the running statistics of batch norm, and a new run has none: set training.classifier_epochs \
+         above 0, the epochs that gather them, or model.norm = batch"
+    )]
+    NoStatistics,
     /// The batch cannot be shared evenly.
     #[error(
         "data.batch_size = {batch} is the batch of all ranks together, and {ranks} ranks cannot share it evenly: set it to \
@@ -199,9 +205,7 @@ fn uneven_resumed(batch: usize, ranks: usize) -> TrainerError {
 
 /// One sampler for each step of a chain, with the steps that a curriculum has added.
 fn samplers(config: &RunConfig, counters: &Counters) -> Vec<Sampler> {
-    let first = config.sampler.num_steps;
-    let last = config.training.max_chain_steps.max(first);
-    Sampler::for_steps(&config.sampler, first.saturating_add(counters.added_chain_steps).min(last))
+    Sampler::for_steps(&config.sampler, counters.chain_steps(config))
 }
 
 impl Trainer {
@@ -243,6 +247,9 @@ impl Trainer {
         on_class: &mut dyn FnMut(usize, usize) -> ControlFlow<()>,
     ) -> Result<(Self, Option<Cut>), TrainerError> {
         let demand = check(&config, &train, device, ranks, uneven)?;
+        if config.model.norm == Norm::Frozen && !config.gathers_statistics() {
+            return Err(TrainerError::NoStatistics);
+        }
         let (class_centers, cut) =
             ClassCentersData::estimate_with(&train, &config.class_centers, on_class)?;
         let counters =

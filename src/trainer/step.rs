@@ -77,6 +77,27 @@ pub struct StepReport {
     pub saturation: f64,
     /// The learning rate of this step.
     pub learning_rate: f64,
+    /// The number of steps that its chains made; only with a curriculum (`training.max_chain_steps`).
+    pub chain_steps: Option<usize>,
+}
+
+impl StepReport {
+    /// All measured numbers with their names, as they are in `metrics.jsonl` and in TensorBoard.
+    pub(crate) fn named(&self) -> impl Iterator<Item = (&'static str, f64)> {
+        let numbers = [
+            ("gap", self.gap),
+            ("gradient_norm", self.gradient_norm),
+            ("clamp_rate", self.clamp_rate),
+            ("saturation", self.saturation),
+            ("learning_rate", self.learning_rate),
+        ];
+        let chain_steps = self.chain_steps.map(|steps| ("chain_steps", steps as f64));
+        [("loss", self.loss)]
+            .into_iter()
+            .chain(self.terms.named())
+            .chain(numbers)
+            .chain(chain_steps)
+    }
 }
 
 impl Trainer {
@@ -227,6 +248,8 @@ impl Trainer {
             gap: if has_chains { terms.energy_data - terms.energy_model } else { 0.0 },
             terms,
             learning_rate,
+            chain_steps: (has_chains && self.config.training.max_chain_steps > 0)
+                .then_some(self.samplers.len()),
         };
         let smoothed_gap = SMOOTHING * self.counters.smoothed_gap + (1.0 - SMOOTHING) * report.gap;
         divergence::check(&self.config.divergence, &report, smoothed_gap)?;

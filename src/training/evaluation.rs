@@ -8,6 +8,7 @@ use super::{Training, TrainingError, TrainingEvent};
 use crate::{
     accuracy::{self, Accuracy},
     checkpoint::Best,
+    config::RunConfig,
     device::{self, ReadError},
     picture,
 };
@@ -88,8 +89,9 @@ impl Training {
     /// their chains are no samples of the model.
     fn best_with(&self, step: u64, validation: Option<Accuracy>) -> Option<Best> {
         let counters = self.trainer.counters();
-        let classifier_epochs = self.trainer.config().training.classifier_epochs as u64;
-        let is_counted = step / self.trainer.steps_per_epoch() > classifier_epochs;
+        let RunConfig { training, objective, .. } = self.trainer.config();
+        let is_counted = !objective.needs_energies()
+            || step / self.trainer.steps_per_epoch() > training.classifier_epochs as u64;
         let found = validation
             .filter(|_| is_counted)
             .map(|validation| Best { step, validation_accuracy: validation.accuracy });

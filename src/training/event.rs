@@ -103,9 +103,11 @@ pub enum TrainingEvent {
 /// The calibration of p(y|x) at the end of a run.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Calibration {
-    /// The number of held-out training images.
+    /// The number of held-out training items.
     pub num_held_out: usize,
-    /// The temperature that was fitted on them; none without images, if the loss has no cross entropy, or if they determine
+    /// Whether the loss has a cross entropy.
+    pub is_classifier: bool,
+    /// The temperature that was fitted on them; none without items, if the loss has no cross entropy, or if they determine
     /// none.
     pub temperature: Option<f64>,
 }

@@ -6,7 +6,12 @@ use std::{
 };
 
 use super::{RunDescription, TrainingEvent};
-use crate::{accuracy::Accuracy, config::RunConfig, sampler::Sampler, trainer::StepReport};
+use crate::{
+    accuracy::Accuracy,
+    config::{GapLoss, RunConfig},
+    sampler::Sampler,
+    trainer::StepReport,
+};
 
 /// The number of recent steps that are averaged, because single steps vary too much.
 const WINDOW: usize = 20;
@@ -197,7 +202,8 @@ impl Health {
     }
 
     fn describe(&self, problem: Problem) -> String {
-        let key = self.run.config.sampler.step_size_key();
+        let config = &self.run.config;
+        let key = config.sampler.step_size_key();
         match problem {
             Problem::Dead => {
                 "the network is dead: its energy no longer depends on the image. Try a smaller \
@@ -216,9 +222,13 @@ impl Health {
             ),
             Problem::Saturated { chains, data } => format!(
                 "the chains are useless: {:.0} % of their pixels are at the border of the box ({:.0} % of the \
-                 data's). Try a smaller {key}, or a smaller sampler.proximal_radius",
+                 data's). Try a smaller {key}{}",
                 100.0 * chains,
-                100.0 * data
+                100.0 * data,
+                match Sampler::new(&config.sampler).proximal_radius() {
+                    Some(_) => ", or a smaller sampler.proximal_radius",
+                    None => "",
+                }
             ),
             Problem::Motionless { distance } => format!(
                 "the chains stand still: a pixel moves by {distance:.0e} in a training step, and spans 2. Try a \
@@ -226,7 +236,11 @@ impl Health {
             ),
             Problem::Apart { gap } => format!(
                 "the chains do not reach the energies of the data: E(data) - E(model) stays at {gap:.0}. Try more \
-                 sampler.num_steps, another {key}, or objective.gap_loss = softplus"
+                 sampler.num_steps, or another {key}{}",
+                match config.objective.gap_loss {
+                    GapLoss::Linear => ", or objective.gap_loss = softplus",
+                    GapLoss::Softplus | GapLoss::Logistic => "",
+                }
             ),
         }
     }
@@ -269,6 +283,7 @@ mod tests {
                 clamp_rate: 0.1,
                 saturation: 0.4,
                 learning_rate: 1e-3,
+                chain_steps: None,
             };
             change(&mut report);
             health.observe(&TrainingEvent::Step(report));

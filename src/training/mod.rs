@@ -254,6 +254,7 @@ impl Training {
             test_accuracy: counters.test_accuracy,
             calibration: is_complete.then(|| Calibration {
                 num_held_out: self.validation.len(),
+                is_classifier: self.trainer.config().objective.p_y_given_x_weight > 0.0,
                 temperature: counters.temperature,
             }),
             checkpoint: self.folder.checkpoint(),
@@ -305,18 +306,8 @@ impl Training {
         let mut line = Map::new();
         line.insert("step".into(), report.step.into());
         line.insert("epoch".into(), report.epoch.into());
-        line.insert("loss".into(), report.loss.into());
-        for (name, value) in report.terms.named() {
-            line.insert(name.into(), value.into());
-        }
-        for (name, value) in [
-            ("gap", report.gap),
-            ("gradient_norm", report.gradient_norm),
-            ("clamp_rate", report.clamp_rate),
-            ("saturation", report.saturation),
-            ("learning_rate", report.learning_rate),
-            ("elapsed_secs", self.trainer.counters().elapsed_secs),
-        ] {
+        let elapsed = ("elapsed_secs", self.trainer.counters().elapsed_secs);
+        for (name, value) in report.named().chain([elapsed]) {
             line.insert(name.into(), value.into());
         }
         self.log(Value::Object(line), on_event)

@@ -149,17 +149,30 @@ fn a_curriculum_adds_steps_while_chains_have_higher_energies_and_resumes() {
     let mut trainer = trainer(&curriculum);
     let added: Vec<usize> = (0..80)
         .map(|_| {
-            let auc = step(&mut trainer).terms.auc;
-            assert!((0.0..=1.0).contains(&auc), "{auc}");
+            let before = trainer.counters().added_chain_steps;
+            let report = step(&mut trainer);
+            assert!((0.0..=1.0).contains(&report.terms.auc), "{report:?}");
+            assert_eq!(report.chain_steps, Some(1 + before), "told with the step");
             trainer.counters().added_chain_steps
         })
         .collect();
     assert_eq!(added[0], 0);
     assert!(added.is_sorted() && added[79] == 2, "one at a time, and no more: {added:?}");
     let checkpoint = block_on(trainer.checkpoint()).unwrap();
+    assert_eq!(checkpoint.counters.chain_steps(&checkpoint.config), 3);
     let mut resumed =
         Trainer::resume(checkpoint, tiny_dataset(NUM_IMAGES), &device::cpu()).unwrap();
     assert_eq!(step(&mut trainer), step(&mut resumed), "with as many steps");
+}
+
+#[test]
+fn statistics_that_nothing_gathers_are_refused_in_a_new_run() {
+    let frozen = ["model.arch=wrn-10-1", "model.norm=frozen"];
+    let config = frozen
+        .iter()
+        .fold(tiny_config(), |config: RunConfig, set| config.with_assignment(set).unwrap());
+    let error = Trainer::new(config, tiny_dataset(NUM_IMAGES), &device::cpu()).err().unwrap();
+    assert!(error.to_string().contains("set training.classifier_epochs above 0"), "{error}");
 }
 
 /// The running statistics of batch norm, and its scales.

@@ -3,6 +3,7 @@
 use std::{fs, path::Path};
 
 use crate::run::{QUICK, fails, succeeds};
+use jempp::checkpoint::Checkpoint;
 use jempp::diagnostics::{kolmogorov_smirnov, mean_and_std, nested_r_hat, report};
 use serde_json::Value;
 
@@ -295,4 +296,34 @@ fn a_diagnosis_that_cannot_be_is_refused_before_any_work() {
     assert!(refused(&["--steps", "20", "--short", "20"]).contains("no shorter than the run of 20"));
     let error = fails(dir.path(), &[&MODEL[..], &["--warmup", "3"]].concat());
     assert!(error.contains("required arguments were not provided"), "{error}");
+}
+
+#[test]
+fn a_model_of_a_curriculum_and_of_the_logistic_loss_is_diagnosed_as_what_it_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let curriculum = [
+        "objective.gap_loss=logistic",
+        "sampler.num_steps=1",
+        "training.max_chain_steps=3",
+        "training.grow_at_auc=0.5",
+        "sampler.start=uniform",
+        "replay_buffer.reinit_prob=1",
+        "data.batch_size=32",
+    ];
+    let sets: Vec<&str> = curriculum.iter().flat_map(|set| ["--set", set]).collect();
+    succeeds(dir.path(), &[&QUICK[..], &sets].concat());
+    let checkpoint = Checkpoint::load(&dir.path().join("run")).unwrap();
+    let num_steps = checkpoint.counters.chain_steps(&checkpoint.config);
+    assert!(num_steps > 1, "the curriculum has grown");
+    let (found, said) = diagnosed(dir.path(), "out", &WARM);
+    assert_eq!(found["short_run"]["num_steps"].as_u64(), Some(num_steps as u64), "{said}");
+    assert!(said.contains("says where data lie, and hardly how frequent"), "{said}");
+    let metrics = fs::read_to_string(dir.path().join("run/metrics.jsonl")).unwrap();
+    assert!(metrics.contains("\"chain_steps\":"), "{metrics}");
+    let card = succeeds(
+        dir.path(),
+        &["pack", "--checkpoint", "run/checkpoint.safetensors", "--out", "model.safetensors"],
+    );
+    let card = card + &fs::read_to_string(dir.path().join("model.md")).unwrap();
+    assert!(card.contains("The p(x) of this energy need not be that of the data"), "{card}");
 }

@@ -97,3 +97,14 @@ fn a_run_uses_a_part_of_the_training_set() {
     let said = fails(dir.path(), &words(&part.replace("=200", "=701").replace("run", "other")));
     assert!(said.contains("data.num_train = 701 is more than the 700 training images"), "{said}");
 }
+
+#[test]
+fn a_classifier_has_a_best_model_although_it_names_epochs_of_the_classifier_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let all = format!(
+        "{RUN} --epochs 3 --set data.num_validation=300 --set training.classifier_epochs=3"
+    );
+    let said = succeeds(dir.path(), &words(&all));
+    assert!(said.contains("Best: step "), "{said}");
+    assert!(dir.path().join("run/best.safetensors").exists());
+}

@@ -59,7 +59,7 @@ fn a_model_with_held_out_images_names_its_temperature_and_any_other_says_that_it
     let name = "p(y|x) is calibrated after training, T = ";
     let place = said.find(name).unwrap_or_else(|| panic!("{said}")) + name.len();
     let temperature = &said[place..place + 4];
-    assert!(said.contains("fitted on 300 held-out images"), "{said}");
+    assert!(said.contains("fitted on 300 held-out items"), "{said}");
     let of = |run: &str| {
         let more = ["calibration", "--checkpoint", run, "--out", &format!("{run}-eval")];
         succeeds(dir.path(), &little(&more))
@@ -84,10 +84,7 @@ fn a_model_with_held_out_images_names_its_temperature_and_any_other_says_that_it
     );
 
     let said = train("none", "data.num_validation=0");
-    assert!(
-        said.contains("no images are held out to calibrate it (data.num_validation)"),
-        "{said}"
-    );
+    assert!(said.contains("no items are held out to calibrate it (data.num_validation)"), "{said}");
     let said = of("none");
     assert!(said.contains("no temperature was fitted on held-out images"), "{said}");
     assert!(!said.contains("calibrated after training"), "{said}");

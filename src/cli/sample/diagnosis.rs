@@ -28,7 +28,7 @@ pub(super) fn print(found: &Diagnosis) {
             "There are more draws than are kept: one of every {every} steps is diagnosed and in draws.csv."
         );
     }
-    found.caveats.iter().for_each(|caveat| say!("Note: {caveat} (keys are set with --set)."));
+    found.caveats.iter().for_each(|caveat| say!("Note: {caveat}."));
     match common_reason(found) {
         Some(reason) => say!("R-hat and effective sample sizes do not apply: {reason}."),
         None => convergence(found),

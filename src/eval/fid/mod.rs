@@ -29,6 +29,8 @@ pub const ORIGINAL_SHA256: &str =
     "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2";
 /// The key of the metadata under which `tools/convert_inception.py` writes the SHA-256 of the file that it converts.
 const SOURCE_KEY: &str = "source_sha256";
+/// The key of the metadata for the SHA-256 of the names and values of all tensors, in the order of their names.
+const TENSORS_KEY: &str = "tensors_sha256";
 /// The number of features of the network.
 const NUM_FEATURES: usize = 2048;
 /// The number of images in one pass of the network. The largest layer then takes 88 MiB, which every GPU can bind.
@@ -42,6 +44,8 @@ pub struct FidWeights {
     path: PathBuf,
     bytes: Vec<u8>,
     source_sha256: Option<String>,
+    /// Whether the tensors are those that were written with `source_sha256`.
+    is_unchanged: bool,
 }
 
 impl FidWeights {
@@ -56,7 +60,10 @@ impl FidWeights {
             .map_err(|error| wrong(path, format!("it is not a safetensors file: {error}")))?;
         let metadata = header.metadata().clone().unwrap_or_default();
         let source_sha256 = metadata.get(SOURCE_KEY).cloned();
-        Ok(Self { path: path.to_path_buf(), bytes, source_sha256 })
+        let tensors = SafeTensors::deserialize(&bytes)
+            .map_err(|error| wrong(path, format!("it is not a safetensors file: {error}")))?;
+        let is_unchanged = metadata.get(TENSORS_KEY) == Some(&tensors_sha256(&tensors));
+        Ok(Self { path: path.to_path_buf(), bytes, source_sha256, is_unchanged })
     }
 
     /// The name of the file.
@@ -74,10 +81,18 @@ impl FidWeights {
         )
     }
 
-    /// Whether the weights say that they were converted from the file that everyone uses.
+    /// Whether the weights say that they were converted from the file that everyone uses, and were not changed since.
     pub fn is_original(&self) -> bool {
-        self.source_sha256.as_deref() == Some(ORIGINAL_SHA256)
+        self.is_unchanged && self.source_sha256.as_deref() == Some(ORIGINAL_SHA256)
     }
+}
+
+/// The SHA-256 of the names and values of all tensors, in the order of their names.
+fn tensors_sha256(tensors: &SafeTensors) -> String {
+    let mut all = tensors.tensors();
+    all.sort_by(|(a, _), (b, _)| a.cmp(b));
+    let parts = all.iter().flat_map(|(name, tensor)| [name.as_bytes(), tensor.data()]);
+    sha256(&parts.collect::<Vec<_>>().concat())
 }
 
 fn wrong(path: &Path, reason: String) -> EvalError {

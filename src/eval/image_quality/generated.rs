@@ -139,10 +139,17 @@ pub(super) fn of_buffer(
     let slots = &slots[rows.clone()];
     Ok(Some(Images {
         name: "replay buffer",
-        protocol: format!(
-            "{number} of the {capacity} persistent chains at the end of training, spread evenly; an image's class is \
-             that of its slot"
-        ),
+        protocol: match checkpoint.config.replay_buffer.reinit_prob < 1.0 {
+            true => format!(
+                "{number} of the {capacity} persistent chains at the end of training, spread evenly; an image's class is \
+                 that of its slot"
+            ),
+            // Every chain of such a run began anew.
+            false => format!(
+                "the last states of {number} of the {capacity} slots in training, spread evenly: ends of chains that began anew \
+                 in each step, and starts that no step has used; an image's class is that of its slot"
+            ),
+        },
         values: slots.iter().flat_map(of_slot).copied().collect(),
         labels: slots.iter().map(|&slot| class_of_slot(slot, capacity, num_classes)).collect(),
         first: rows.start,
