@@ -3,10 +3,11 @@
 #
 #   device.sh [--short] [--device ADAPTER] [--data DIR] [--out FILE] [PROGRAM]
 #
-# It needs the program alone: no compiler, no network, no data set. PROGRAM is jempp beside this script, or on the PATH,
-# if it is not given. ADAPTER is as in `jempp devices`; without it, the best hardware GPU. DIR holds the files of
-# Fashion-MNIST; without it, training takes the 5,000 images that are in the program. --short is a trial of about a
-# minute. A part that fails or takes too long is noted in the file, and the next one begins.
+# It needs the program alone: no compiler, no network, no data set. PROGRAM is the path of jempp, in a clone
+# target/release/jempp; without it, jempp beside this script, or on the PATH. ADAPTER is as in `jempp devices`; without
+# it, the best hardware GPU. DIR holds the files of Fashion-MNIST; without it, training takes the 5,000 images that are
+# in the program. --short is a trial of about a minute. A part that fails or takes too long is noted in the file, and
+# the next one begins.
 set -u
 
 usage() {

@@ -139,8 +139,8 @@ Examples:
     Eval(eval::EvalArgs),
     /// Make the whole results of `jempp sample` or `jempp eval` from the parts that `--shard` made.
     #[command(
-        after_help = "The parts must be all there and belong together: one model, seed, version, data and settings. The files are
-those of the whole command: the same samples, numbers and intervals. Only seconds, device and command differ.
+        after_help = "All parts must be present and must belong together: one model, seed, version, data and settings. The files
+are those of the whole command: the same samples, numbers and intervals. Only seconds, device and command differ.
 
 Examples:
   jempp sample --shard 1/2 --out part1
@@ -195,10 +195,11 @@ Examples:
   jempp import last_ckpt.pt --out runs/jempp/checkpoint.safetensors --dataset cifar10 --data ~/cifar10
   jempp train --resume runs/jempp --data ~/cifar10 --set optimizer.learning_rate=0.001")]
     Import(interop::ImportArgs),
-    /// Export the tensors of a model with PyTorch's names and layouts.
+    /// Export a model: its tensors with PyTorch's names and layouts, or its network as an ONNX file.
     #[command(after_help = "Examples:
   jempp export --checkpoint runs/first/checkpoint.safetensors --out model.safetensors
   jempp export --safetensors --no-buffer --out fashion.safetensors
+  jempp export --checkpoint runs/first --out model.onnx
   python3 -c \"from safetensors.torch import load_file; print(load_file('model.safetensors').keys())\"")]
     Export(interop::ExportArgs),
     /// List the graphics adapters and the one that `auto` selects, or check one.
@@ -208,7 +209,7 @@ Examples:
   jempp devices --check 1 --json
   jempp devices --check all > check.txt")]
     Devices(devices::DevicesArgs),
-    /// Time one energy gradient and one step of each sampler.
+    /// Time energy gradients, proximal and PYLD steps, and training iterations on this machine.
     #[command(after_help = "Examples:
   jempp bench
   jempp bench --works W1,W4 --repetitions 20
@@ -340,9 +341,10 @@ fn main_job() -> anyhow::Result<()> {
     match cfg!(feature = "gui") {
         true => say!(
             "The window needs a display (on Linux an X or Wayland session, over ssh `ssh -X`) and a Vulkan, Metal or \
-             DX12 driver (a software one will do: mesa-vulkan-drivers); then `jempp` opens it. Going on without."
+             DX12 driver (a software one will do: mesa-vulkan-drivers); then `jempp` opens it. Continuing \
+             without a window."
         ),
-        false => say!("Going on without."),
+        false => say!("Continuing without a window."),
     }
     train::quick()
 }

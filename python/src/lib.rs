@@ -28,7 +28,7 @@ use samples::Samples;
 /// Loads a model: a bundled one by its name, or the file or run folder at a path.
 ///
 /// A name of `jempp.models()` is always the bundled model; for a file of that name, write "./fashion" or give a
-/// `pathlib.Path`. `device` is "auto", "gpu", "cpu", or the index or a part of the name of an adapter of
+/// `pathlib.Path`. `device` is "auto", "gpu", "cpu", or the index, a part of the name or the graphics API of an adapter of
 /// `jempp.devices()`. "auto" takes the best GPU, or the CPU if there is none.
 ///
 /// Raises `ModelError` if there is no such model or the file is none, and `DeviceError` if there is no such device.

@@ -235,7 +235,7 @@ fn checkpoint(error: &CheckpointError) -> Option<String> {
 
 fn differs(_: &Differs) -> Option<String> {
     Some(format!(
-        "Please report it with this output: {}/issues/new?template=gpu.yml. Until it is mended, compute with \
+        "Please report it with this output: {}/issues/new?template=gpu.yml. Until the fault is fixed, compute with \
          --device cpu",
         env!("CARGO_PKG_REPOSITORY")
     ))

@@ -1,4 +1,4 @@
-//! The command `jempp bench`: times one energy gradient and one step of each sampler.
+//! The command `jempp bench`: times energy gradients, sampler steps and training iterations.
 
 use clap::Args;
 
@@ -14,7 +14,7 @@ use crate::{
 
 #[derive(Debug, Args)]
 pub(super) struct BenchArgs {
-    /// Compute device: auto, gpu, cpu, or an adapter's index or name.
+    /// Compute device: auto, gpu, cpu, or an adapter's index, name or graphics API, as in vulkan.
     #[arg(long, default_value = "auto")]
     device: String,
     #[command(flatten)]

@@ -40,7 +40,7 @@ pub(super) struct DataArgs {
     /// Print everything as JSON.
     #[arg(long)]
     json: bool,
-    /// Seed of the choice of the test part; that of the training run.
+    /// Seed that chooses the test part; give the seed of the training run.
     #[arg(long, default_value_t = 0, value_parser = settings::seed)]
     seed: u64,
     /// Set one configuration key, as in data.size=28 or data.fit=pad; may be repeated.

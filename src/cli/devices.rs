@@ -12,8 +12,8 @@ use crate::{
 
 #[derive(Debug, Args)]
 pub(super) struct DevicesArgs {
-    /// Compare every kernel and two networks on this adapter with the CPU, and measure its rates: an adapter's index
-    /// or name, auto or gpu, or all. Default: the best adapter, even if it is a software one. Exit status 1 if
+    /// Compare every kernel and two networks on this adapter with the CPU, and measure its rates: an adapter's index,
+    /// name or graphics API, auto or gpu, or all. Default: the best adapter, even if it is a software one. Exit status 1 if
     /// something differs.
     #[arg(long, value_name = "ADAPTER", num_args = 0..=1, default_missing_value = "auto")]
     check: Option<String>,

@@ -1,6 +1,9 @@
 //! The command `jempp eval`: measures a model.
 
-use std::{cell::Cell, path::PathBuf};
+use std::{
+    cell::Cell,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{bail, ensure};
 use clap::{Args, builder::PossibleValuesParser};
@@ -75,7 +78,7 @@ pub(super) struct EvalArgs {
     /// Seed of all random numbers.
     #[arg(long, default_value_t = 0, value_parser = settings::seed)]
     seed: u64,
-    /// Compute device: auto, gpu, cpu, or an adapter's index or name.
+    /// Compute device: auto, gpu, cpu, or an adapter's index, name or graphics API, as in vulkan.
     #[arg(long, default_value = "auto")]
     device: String,
     #[command(flatten)]
@@ -220,6 +223,12 @@ fn check_attack_key(key: &str, eval: &EvalConfig) -> anyhow::Result<()> {
     }
 }
 
+/// Whether two paths lead to the same place.
+fn is_same_place(one: &Path, other: &Path) -> bool {
+    let place = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
+    one == other || place(one) == place(other)
+}
+
 /// The warning about the run's own data, if it has changed.
 const OTHER_TEST_PART: &str = "the test part is not the one of the training run, because its data has changed since. The model may have learned from \
      some of these images; a folder `test` of its own stays apart from training";
@@ -230,6 +239,7 @@ pub(super) fn run(args: EvalArgs) -> anyhow::Result<()> {
     let (bytes, mut checkpoint) = args.model.load_file()?;
     let data = args.data.as_deref().map(settings::data_dir).transpose()?;
     let data: Vec<_> = data.into_iter().collect();
+    let trained_on = checkpoint.config.data.own_path().to_path_buf();
     checkpoint.config = settings::apply(checkpoint.config, &data, &args.assignments)?;
     args.check_used(&checkpoint.config)?;
     for read in args.ood.iter().map(PathBuf::as_path).chain([checkpoint.config.data.own_path()]) {
@@ -241,7 +251,9 @@ pub(super) fn run(args: EvalArgs) -> anyhow::Result<()> {
     let splits = during("reading the data", || data::load_at_hand(section, *seed))?
         .in_classes(&checkpoint.class_names);
     let tested = checkpoint.counters.data.map(|data| data.test);
-    let is_of_run = section.dataset == DatasetName::Custom && data.is_empty();
+    // Other data has another test part, of course.
+    let is_of_run =
+        section.dataset == DatasetName::Custom && is_same_place(&trained_on, section.own_path());
     if is_of_run && tested.is_some_and(|tested| tested != splits.test.checksum()) {
         complain!("warning: {OTHER_TEST_PART}");
     }

@@ -47,7 +47,7 @@ pub(super) struct ImportArgs {
     /// they are estimated from the chains in the file.
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
-    /// Compute device: auto, gpu, cpu, or an adapter's index or name.
+    /// Compute device: auto, gpu, cpu, or an adapter's index, name or graphics API, as in vulkan.
     #[arg(long, default_value = "auto")]
     device: String,
 }

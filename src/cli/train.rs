@@ -46,7 +46,7 @@ pub(super) struct TrainArgs {
     /// [default: auto with --data alone, otherwise fashion-quick].
     #[arg(long, conflicts_with = "resume")]
     preset: Option<String>,
-    /// Folder of the new run; must not exist.
+    /// Folder of the new run: it does not exist yet, or is empty.
     #[arg(long, required_unless_present = "resume", conflicts_with = "resume")]
     out: Option<PathBuf>,
     /// Resume the run in this folder (or of this checkpoint.safetensors) exactly where it stopped.
@@ -55,8 +55,8 @@ pub(super) struct TrainArgs {
     /// Seed of weights, data order and chains.
     #[arg(long, conflicts_with = "resume", value_parser = settings::seed)]
     seed: Option<u64>,
-    /// Compute device: auto, gpu, cpu, or an adapter's index or name. With several ranks (mpirun), a name may stand for
-    /// several adapters, which they take in turn; or a list names one for each rank of a computer, as in 0,1,cpu.
+    /// Compute device: auto, gpu, cpu, or an adapter's index, name or graphics API, as in vulkan. With several
+    /// ranks (mpirun), a name may stand for several adapters, which they take in turn; or a list names one for each rank of a computer, as in 0,1,cpu.
     #[arg(long, default_value = "auto")]
     device: String,
     #[command(flatten)]

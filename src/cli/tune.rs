@@ -14,7 +14,8 @@ use crate::{
 pub(super) struct TuneArgs {
     /// How a GPU's kernels are chosen: on, again or off. `on` takes the fastest: kernels for new layers are timed
     /// once, in about two seconds, and the choice is kept in the cache folder. `again` times all of them again. `off`
-    /// times nothing and goes by the GPU's vendor [default: on; for train --resume, what is kept, and nothing is timed].
+    /// times nothing and goes by the GPU's vendor [default: on; `train --resume` uses the choices in the cache and times
+    /// nothing].
     #[arg(long, value_name = "WHEN", hide_possible_values = true)]
     tune: Option<Tune>,
 }

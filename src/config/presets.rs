@@ -161,7 +161,7 @@ const QUICK: Preset = Preset {
 
 const DRAWN: Preset = Preset {
     name: "drawings",
-    about: "Drawings made in the window, from the file that it saves, about ten seconds on one CPU core",
+    about: "Drawings made in the window, from the file that it saves, at most about a minute on a CPU",
     layers: &[SHOWCASE, DRAWINGS],
 };
 

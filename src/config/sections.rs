@@ -336,7 +336,7 @@ section! {
     ObjectiveConfig {
         /// Weight of the p(x) term, whose form `gap_loss` sets.
         p_x_weight: f64 = 1.0, in 0.0 ..= 1000.0;
-        /// Form of the p(x) term, from the gap d = mean E(x_data) - mean E(x_model): linear is d, softplus is log(1 + e^d). When d is far below 0, the sampler is behind the model: softplus then lets the chains catch up, while linear pushes further and the run may diverge. logistic compares no means: it is mean log(1 + e^E) of the data plus mean log(1 + e^-E) of the chains, so that data get energies below 0 and chains above. Its gradient is bounded and absolute energies are pinned; but where it tells both apart for certain the energy is flat: such a model learns where images lie, and a temperature says little.
+        /// Form of the p(x) term, from the gap d = mean E(x_data) - mean E(x_model): linear is d, softplus is log(1 + e^d). When d is far below 0, the sampler is behind the model: softplus then lets the chains catch up, while linear pushes further and the run may diverge. logistic compares no means: it is mean log(1 + e^E) of the data plus mean log(1 + e^-E) of the chains, so that data get energies below 0 and chains above. Its gradient is bounded, and it fixes the zero of the energy. But where the model distinguishes data from chains with certainty, the energy is flat. Such a model learns where images are, but a temperature means little for it.
         gap_loss: GapLoss = GapLoss::Linear;
         /// Weight of the cross entropy of p(y|x).
         p_y_given_x_weight: f64 = 1.0, in 0.0 ..= 1000.0;

@@ -70,7 +70,7 @@ fn without_a_window_the_program_alone_goes_on_to_train() {
     let output = jempp(dir.path(), &[]);
     let said = text(&output.stdout);
     assert!(said.contains("this jempp was built without the window"), "{said}");
-    assert!(said.contains("Going on without."), "{said}");
+    assert!(said.contains("Continuing without a window."), "{said}");
     assert_eq!(output.status.code(), Some(1), "{said}");
 }
 

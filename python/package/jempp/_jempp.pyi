@@ -25,7 +25,7 @@ def load(path_or_name: str | PathLike[str], device: str | int = "auto") -> Model
     """Loads a model: a bundled one by its name, or the file or run folder at a path.
 
     A name of `models()` is always the bundled model; for a file of that name, write "./fashion" or give a `pathlib.Path`.
-    `device` is "auto", "gpu", "cpu", or the index or a part of the name of an adapter of `devices()`.
+    `device` is "auto", "gpu", "cpu", or the index, a part of the name or the graphics API of an adapter of `devices()`.
 
     Raises `ModelError` if there is no such model or the file is none, and `DeviceError` if there is no such device.
     """

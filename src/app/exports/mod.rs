@@ -51,6 +51,9 @@ impl ExportJob {
             Self::Vectors(drawing) => Ok(drawing.svg().into_bytes()),
             Self::Pixels(drawing) => picture::png_of(drawing.pixels())
                 .map_err(|error| format!("cannot encode the picture: {error}")),
+            Self::Frames(frames) if frames.is_empty() => {
+                Err("the chains started anew before a picture of the animation was drawn".into())
+            }
             Self::Frames(frames) => picture::gif_of(&frames, FRAME_MILLIS)
                 .map_err(|error| format!("cannot encode the animation: {error}")),
         }
@@ -319,5 +322,10 @@ mod tests {
             // A table has the chains' own numbers.
             assert!(!says(caption(&viewer, Tab::Chains)));
         }
+    }
+
+    #[test]
+    fn an_animation_without_a_picture_is_an_error() {
+        assert!(ExportJob::Frames(Vec::new()).bytes().unwrap_err().contains("started anew"));
     }
 }

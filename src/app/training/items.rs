@@ -199,7 +199,10 @@ impl BufferView {
     pub(super) fn take(&mut self, update: &TrainingUpdate) {
         match update {
             TrainingUpdate::Started { config, step, class_names, shape, .. } => {
-                if *step == 0 {
+                // Another run that is continued may have other classes, or inputs of another shape.
+                let is_other =
+                    self.chains.shape != *shape || self.chains.class_names != *class_names;
+                if *step == 0 || is_other {
                     self.chains = Items::default();
                 }
                 self.chains.class_names.clone_from(class_names);
@@ -278,5 +281,27 @@ mod tests {
         let (black, white) = (Color32::BLACK, Color32::WHITE);
         let expected = [white, white, Color32::RED, Color32::RED, black, black, white, white];
         assert_eq!(picture.pixels, expected);
+    }
+
+    #[test]
+    fn the_chains_of_a_run_go_when_another_one_is_continued() {
+        let started = |step, shape: [usize; 3], class_names: &[&str]| TrainingUpdate::Started {
+            folder: "runs/a".into(),
+            config: Box::default(),
+            step,
+            num_steps: 10,
+            memory: String::new(),
+            class_names: class_names.iter().map(ToString::to_string).collect(),
+            shape,
+        };
+        let mut view = BufferView::default();
+        view.take(&started(0, [2, 1, 1], &["a", "b"]));
+        view.take(&TrainingUpdate::Buffer { x: vec![0.5; 4], labels: vec![0, 1] });
+        view.take(&started(3, [2, 1, 1], &["a", "b"]));
+        assert!(view.has_chains(), "the same run continues");
+        view.take(&started(3, [1, 28, 28], &["a", "b"]));
+        assert!(!view.has_chains());
+        // Nothing is drawn, and nothing panics.
+        egui::__run_test_ui(|ui| view.chains.ui(ui, "chains"));
     }
 }

@@ -160,7 +160,7 @@ pub(super) fn ui(ui: &mut Ui, training: &Training, can_save: bool, setup: &mut T
             ui,
             "New run folder",
             &mut setup.out,
-            "The folder for the configuration, the log and the checkpoints of the run. It must not exist yet.",
+            "The folder for the configuration, the log and the checkpoints of the run. It must be new or empty.",
         );
     } else {
         ui.weak("In a browser a run is kept until the page is closed. Save its model to keep it.");

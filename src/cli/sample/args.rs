@@ -48,7 +48,7 @@ pub(in crate::cli) struct SampleArgs {
     /// Seed of starts and noise [default: 0].
     #[arg(long, value_parser = settings::seed)]
     pub(super) seed: Option<u64>,
-    /// Compute device: auto, gpu, cpu, or an adapter's index or name.
+    /// Compute device: auto, gpu, cpu, or an adapter's index, name or graphics API, as in vulkan.
     #[arg(long, default_value = "auto")]
     pub(super) device: String,
     #[command(flatten)]
@@ -56,7 +56,8 @@ pub(in crate::cli) struct SampleArgs {
     /// Folder with the data set's files, for --start data and --diagnose.
     #[arg(long, value_name = "DIR")]
     pub(super) data: Option<PathBuf>,
-    /// Set one key of the sampler, as in sampler.step_size=0.2; may be repeated.
+    /// Set one key of the sampler, as in sampler.step_size=0.2, or model.norm, model.split, data.micro_batch or
+    /// training.max_memory_mib; may be repeated.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub(super) assignments: Vec<String>,
     /// Another model of the same data; traces.csv then also has its predicted class of every chain.

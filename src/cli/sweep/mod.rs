@@ -47,8 +47,9 @@ pub(super) struct SweepArgs {
     /// Print the runs and where each stands, and start none.
     #[arg(long, conflicts_with_all = ["task", "retry", "jobs", "device"])]
     list: bool,
-    /// Compute device of every run: auto, gpu, cpu, or an adapter's index or name. With --jobs, a name may stand for several
-    /// adapters, which the runs take in turn; or a list names one for each of the runs at once, as in 0,1.
+    /// Compute device of every run: auto, gpu, cpu, or an adapter's index, name or graphics API, as in vulkan. With
+    /// --jobs, a name may stand for several adapters, which the runs take in turn; or a list names one for each of the
+    /// runs at once, as in 0,1.
     #[arg(long, default_value = "auto")]
     device: String,
 }

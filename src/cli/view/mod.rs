@@ -59,7 +59,7 @@ pub(super) struct ViewArgs {
     /// Bundled model: fashion, fashion-sampler, mnist, mnist-sampler, cifar10-jpeg, fashion-classifier, cifar10-jpeg-classifier, two-moons or two-moons-classifier.
     #[arg(long, value_name = "NAME", value_parser = bundled::find, conflicts_with = "checkpoint")]
     model: Option<BundledModel>,
-    /// Compute device: auto, gpu, cpu, or an adapter's index or name.
+    /// Compute device: auto, gpu, cpu, or an adapter's index, name or graphics API, as in vulkan.
     #[arg(long, default_value = "auto")]
     device: String,
     #[command(flatten)]

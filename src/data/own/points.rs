@@ -145,8 +145,14 @@ impl Columns {
         let num_numbers = |fields: &[String]| {
             fields.iter().filter(|field| number(field, separator).is_some()).count()
         };
+        let labels: Vec<usize> =
+            (0..names.len()).filter(|&at| LABELS.contains(&names[at].as_str())).collect();
         match first.len() {
-            3 if num_numbers(&first[..2]) == 0 => named([0, 1, 2], false),
+            3 if num_numbers(&first[..2]) == 0 => match labels[..] {
+                [0] => named([1, 2, 0], false),
+                [1] => named([0, 2, 1], false),
+                _ => named([0, 1, 2], false),
+            },
             3 => Ok(Self {
                 has_header: false,
                 places: [0, 1, 2],

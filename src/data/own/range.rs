@@ -11,9 +11,13 @@ pub(super) struct Range {
     shift: f32,
     /// Whether all numbers are bytes, which are kept as they are.
     is_bytes: bool,
-    /// The largest number.
+    /// The smallest and the largest number.
+    low: f32,
     high: f32,
 }
+
+/// How far floats may lie outside their range, as a share of it: computing leaves such errors. They are clamped.
+const SLACK: f32 = 1e-3;
 
 /// The numbers of an array in short.
 #[derive(Clone, Copy)]
@@ -101,12 +105,16 @@ impl Range {
     /// # Errors
     /// The numbers fit no range.
     fn of_extent(Extent { low, high, is_bytes, is_floats }: Extent) -> Result<Self, Reason> {
-        let range = |name, factor, shift| Self { name, factor, shift, is_bytes, high };
+        let range = |name, factor, shift| Self { name, factor, shift, is_bytes, low, high };
+        let fits = |from: f32, to: f32| {
+            let slack = if is_floats { SLACK * (to - from) } else { 0.0 };
+            low >= from - slack && high <= to + slack
+        };
         Ok(match (low, high) {
             _ if is_bytes => range("bytes, 0 to 255", 1.0 / 127.5, -1.0),
-            (0.0.., ..=1.0) => range("read as 0 to 1", 2.0, -1.0),
-            (-1.0.., ..=1.0) => range("read as -1 to 1", 1.0, 0.0),
-            (0.0.., ..=255.0) => range("read as 0 to 255", 1.0 / 127.5, -1.0),
+            _ if fits(0.0, 1.0) => range("read as 0 to 1", 2.0, -1.0),
+            _ if fits(-1.0, 1.0) => range("read as -1 to 1", 1.0, 0.0),
+            _ if fits(0.0, 255.0) => range("read as 0 to 255", 1.0 / 127.5, -1.0),
             (0.0.., ..=65535.0) if !is_floats => range("read as 0 to 65535", 1.0 / 32767.5, -1.0),
             _ => {
                 return Err(format!(
@@ -121,8 +129,17 @@ impl Range {
         format!("values are {}", self.name)
     }
 
-    /// A warning if the images are dark because the range is larger than the values.
+    /// A warning if the images are dark, or have no dark places, because the range is larger than the values.
     pub(super) fn warning(&self) -> Option<String> {
+        let darkest = self.low * self.factor + self.shift;
+        if self.low < 0.0 && darkest > -0.5 {
+            return Some(format!(
+                "the images have no dark places: {}, and the smallest is {}; if they should go from 0 to 1, save them without \
+                 values below 0",
+                self.in_words(),
+                self.low
+            ));
+        }
         let brightest = self.high * self.factor + self.shift;
         (brightest < 0.0 && self.high > 0.0).then(|| {
             format!(

@@ -114,6 +114,8 @@ fn the_range_of_floats_is_told_and_said() {
     for (low, high, said) in [
         (0.0, 1.0, "values are read as 0 to 1"),
         (-1.0, 1.0, "values are read as -1 to 1"),
+        (-1e-4, 1.0, "values are read as 0 to 1"),
+        (0.0, 1.0001, "values are read as 0 to 1"),
         (0.0, 255.0, "values are read as 0 to 255"),
     ] {
         let values = (0..12 * 16).map(|at| low + (high - low) * (at % 16) as f32 / 15.0);
@@ -121,8 +123,16 @@ fn the_range_of_floats_is_told_and_said() {
         let found = load(&path);
         assert!(found.describe().contains(said), "{}", found.describe());
         let image = found.train.gather([0]);
-        assert_eq!((image[0], image[15]), (-1.0, 1.0));
+        let is_near = |value: f32, wanted: f32| (value - wanted).abs() < 1e-3;
+        assert!(is_near(image[0], -1.0) && is_near(image[15], 1.0), "{image:?}");
     }
+    let values = (0..12 * 16).map(|at| -0.1 + 1.1 * (at % 16) as f32 / 15.0);
+    npz(&path, &[("x", npy("<f4", &[12, 4, 4], &floats(values))), ("y", labels(12))]);
+    let warnings = load(&path).warnings().join("\n");
+    assert!(
+        warnings.contains("the images have no dark places: values are read as -1 to 1"),
+        "{warnings}"
+    );
     let values = (0..12 * 16).map(|at| (at % 17) as f32);
     npz(&path, &[("x", npy("<f4", &[12, 4, 4], &floats(values))), ("y", labels(12))]);
     let warnings = load(&path).warnings().join("\n");

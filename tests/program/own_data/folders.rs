@@ -426,6 +426,12 @@ fn a_run_keeps_its_choices_and_its_test_images() {
     assert!(said.contains("the data is not the one that this run began with"), "{said}");
     // The model may have learned from what is now tested.
     assert!(accuracy("after").contains(changed));
+    let named = [
+        &["eval", "accuracy", "--checkpoint", "run", "--out", "named", "--device", "cpu"][..],
+        &["--data", "./my set é"],
+    ];
+    let said = text(&jempp(dir.path(), &named.concat()).stderr);
+    assert!(said.contains(changed), "the same folder under another name: {said}");
     let eval = [
         "eval",
         "accuracy",

@@ -91,6 +91,17 @@ fn headers_separators_quotes_and_decimal_commas_are_known() {
         said.contains("the columns: `id` is taken as x, `lon` as y and `species` as label"),
         "{said}"
     );
+    // A label is found by its name, wherever it is.
+    for (lines, columns) in [
+        ("label,x1,x2\n0,0.5,0.1\n1,0.7,0.2\n", "`x1` is taken as x, `x2` as y and `label`"),
+        ("a,Class,b\n0.5,0,0.1\n0.7,1,0.2\n", "`a` is taken as x, `b` as y and `Class`"),
+        ("class,a,b\nred,0.5,0.1\nblue,0.7,0.2\n", "`a` is taken as x, `b` as y and `class`"),
+        ("a,b,c\n0.5,0.1,0\n0.7,0.2,1\n", "`a` is taken as x, `b` as y and `c`"),
+    ] {
+        let found = load(&table(dir.path(), lines));
+        assert!(found.describe().contains(columns), "{}", found.describe());
+        assert_eq!(found.train.num_classes(), 2, "{lines}");
+    }
 }
 
 #[test]
