@@ -1,9 +1,6 @@
 //! The command `jempp eval`: measures a model.
 
-use std::{
-    cell::Cell,
-    path::{Path, PathBuf},
-};
+use std::{cell::Cell, path::PathBuf};
 
 use anyhow::{bail, ensure};
 use clap::{Args, builder::PossibleValuesParser};
@@ -28,7 +25,7 @@ use crate::{
             weak_judge,
         },
     },
-    files::folder_of,
+    files::{self, folder_of},
     kernel_choices::Tuning,
     results_folder::{Destination, Job, MadeBy, PartFolder},
     say::{complain, say},
@@ -223,12 +220,6 @@ fn check_attack_key(key: &str, eval: &EvalConfig) -> anyhow::Result<()> {
     }
 }
 
-/// Whether two paths lead to the same place.
-fn is_same_place(one: &Path, other: &Path) -> bool {
-    let place = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
-    one == other || place(one) == place(other)
-}
-
 /// The warning about the run's own data, if it has changed.
 const OTHER_TEST_PART: &str = "the test part is not the one of the training run, because its data has changed since. The model may have learned from \
      some of these images; a folder `test` of its own stays apart from training";
@@ -252,8 +243,8 @@ pub(super) fn run(args: EvalArgs) -> anyhow::Result<()> {
         .in_classes(&checkpoint.class_names);
     let tested = checkpoint.counters.data.map(|data| data.test);
     // Other data has another test part, of course.
-    let is_of_run =
-        section.dataset == DatasetName::Custom && is_same_place(&trained_on, section.own_path());
+    let is_of_run = section.dataset == DatasetName::Custom
+        && files::is_same_place(&trained_on, section.own_path());
     if is_of_run && tested.is_some_and(|tested| tested != splits.test.checksum()) {
         complain!("warning: {OTHER_TEST_PART}");
     }

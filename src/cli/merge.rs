@@ -1,12 +1,15 @@
 //! The command `jempp merge`: makes the whole of the parts of a job.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{bail, ensure};
 use clap::Args;
 
 use super::{eval, opening::command, sample};
-use crate::results_folder::{Destination, Job, MadeBy, parts_in};
+use crate::{
+    files,
+    results_folder::{Destination, Job, MadeBy, parts_in},
+};
 
 #[derive(Debug, Args)]
 pub(super) struct MergeArgs {
@@ -22,10 +25,8 @@ pub(super) struct MergeArgs {
 }
 
 pub(super) fn run(args: &MergeArgs) -> anyhow::Result<()> {
-    let place = |path: &Path| path.canonicalize().ok();
     for (index, part) in args.parts.iter().enumerate() {
-        let is_same =
-            |other: &PathBuf| other == part || place(part).is_some_and(|p| Some(p) == place(other));
+        let is_same = |other: &PathBuf| files::is_same_place(part, other);
         ensure!(
             !is_same(&args.out),
             "{} is a part: the whole needs a folder of its own",

@@ -271,6 +271,12 @@ pub(crate) fn target_of(path: &Path) -> Result<PathBuf> {
     Err(Error::new(ErrorKind::InvalidInput, "its links form a circle"))
 }
 
+/// Whether two paths lead to the same place, with all links followed.
+pub(crate) fn is_same_place(one: &Path, other: &Path) -> bool {
+    let place = |path: &Path| path.canonicalize().ok();
+    one == other || place(one).is_some_and(|one| Some(one) == place(other))
+}
+
 /// Whether a path lies in a folder or is that folder, with all links followed. The path need not exist yet.
 pub(crate) fn is_within(path: &Path, folder: &Path) -> bool {
     let (Ok(folder), Ok(path)) = (folder.canonicalize(), target_of(path)) else { return false };

@@ -27,12 +27,9 @@ pub(crate) fn check_file(
     if !(found.is_symlink() || found.is_file()) {
         return Err(ResultsError::NoFile(path.to_path_buf()));
     }
-    let place = |path: &Path| path.canonicalize().ok();
-    match input.and_then(place) {
-        Some(input) if place(path) == Some(input.clone()) => {
-            Err(ResultsError::Input(path.to_path_buf()))
-        }
-        _ => check_writable(path),
+    match input.is_some_and(|input| files::is_same_place(input, path)) {
+        true => Err(ResultsError::Input(path.to_path_buf())),
+        false => check_writable(path),
     }
 }
 

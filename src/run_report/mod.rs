@@ -23,7 +23,7 @@ use self::{
 };
 use crate::{
     counts::counted,
-    files::write_atomically,
+    files::{self, write_atomically},
     page::{
         self, Section,
         parts::{picture, union},
@@ -107,9 +107,8 @@ impl Report {
     /// each run.
     pub fn read(paths: &[PathBuf], names: &[String]) -> Result<Self, ReportError> {
         let folders: Vec<PathBuf> = paths.iter().flat_map(|path| run::folders(path)).collect();
-        let place = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
         for (index, folder) in folders.iter().enumerate() {
-            if folders[..index].iter().any(|other| place(other) == place(folder)) {
+            if folders[..index].iter().any(|other| files::is_same_place(other, folder)) {
                 return Err(ReportError::Twice(folder.clone()));
             }
         }

@@ -47,6 +47,16 @@ fn the_chains_and_the_lesson_are_told_in_words() {
     assert!(window.harness.state_mut().spoken().now.contains("the device was lost"));
 }
 
+/// An energy that is 0 everywhere.
+fn flat_surface() -> LabUpdate {
+    LabUpdate::Surface(LabSurface {
+        energy: vec![0.0f32; 36 * 36].into(),
+        around: [].into(),
+        classes: vec![0; 36 * 36],
+        num_classes: 1,
+    })
+}
+
 fn say_lab(window: &mut Window, update: LabUpdate) {
     window.worker.say(Event::Lab(Box::new(update)));
     window.pass(1, 0);
@@ -55,13 +65,7 @@ fn say_lab(window: &mut Window, update: LabUpdate) {
 #[test]
 fn the_chains_of_the_lab_are_told_in_words() {
     let mut window = window("tab=lab");
-    let surface = LabSurface {
-        energy: vec![0.0f32; 36 * 36].into(),
-        around: [].into(),
-        classes: vec![0; 36 * 36],
-        num_classes: 1,
-    };
-    say_lab(&mut window, LabUpdate::Surface(surface));
+    say_lab(&mut window, flat_surface());
     say_lab(&mut window, LabUpdate::Started(vec![vec![0; 40]]));
     let place = |nth: usize| (nth as f32 * 0.7).sin();
     let frame = |step: u64, first: f32| {
@@ -208,13 +212,7 @@ fn who_asks_for_less_motion_stops_what_plays() {
     let viewer = window.harness.state_mut().viewer_mut();
     viewer.go_to(ViewState::from_query("tab=lab&play=true").unwrap());
     window.pass(2, 0);
-    let surface = LabSurface {
-        energy: vec![0.0f32; 36 * 36].into(),
-        around: [].into(),
-        classes: vec![0; 36 * 36],
-        num_classes: 1,
-    };
-    say_lab(&mut window, LabUpdate::Surface(surface));
+    say_lab(&mut window, flat_surface());
     assert!(window.viewer().lab.record.is_running);
     let num_setups = window.viewer().lab.num_setups;
     window.harness.state_mut().viewer_mut().set_calm(true);
