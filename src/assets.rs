@@ -62,6 +62,9 @@ mod inside {
     pub(crate) async fn bring(_names: &[&str]) -> Result<(), AssetError> {
         Ok(())
     }
+
+    /// Loads files that may be needed soon; does nothing here.
+    pub(crate) fn bring_later(_names: &'static [&'static str]) {}
 }
 
 #[cfg(target_arch = "wasm32")]
@@ -99,13 +102,23 @@ mod beside {
         }
         Ok(())
     }
+
+    /// Downloads files that may be needed soon, while the program does other things. One that does not come is asked for
+    /// again when it is needed.
+    pub(crate) fn bring_later(names: &'static [&'static str]) {
+        wasm_bindgen_futures::spawn_local(async move {
+            for name in names {
+                let _ = bring(&[name]).await;
+            }
+        });
+    }
 }
 
 #[cfg(target_arch = "wasm32")]
-pub(crate) use beside::bring;
-#[cfg(target_arch = "wasm32")]
 pub use beside::get;
-#[cfg(not(target_arch = "wasm32"))]
-pub(crate) use inside::bring;
+#[cfg(target_arch = "wasm32")]
+pub(crate) use beside::{bring, bring_later};
 #[cfg(not(target_arch = "wasm32"))]
 pub use inside::get;
+#[cfg(not(target_arch = "wasm32"))]
+pub(crate) use inside::{bring, bring_later};

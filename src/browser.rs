@@ -15,7 +15,7 @@ extern "C" {
     #[wasm_bindgen(js_namespace = jempp, js_name = adapterName)]
     fn adapter_name_promise() -> Promise;
     #[wasm_bindgen(js_namespace = jempp, js_name = given)]
-    fn given_promise(place: &str) -> Promise;
+    fn given_part(place: &str, from: f64, to: f64) -> Promise;
     #[wasm_bindgen(js_namespace = jempp, js_name = givenSize)]
     fn given_size(place: &str) -> f64;
     #[wasm_bindgen(js_namespace = jempp, js_name = choose)]
@@ -55,22 +55,30 @@ pub(crate) fn on_progress(report: impl Fn(&str, u64) + 'static) {
     ON_PROGRESS.set(Some(Box::new(report)));
 }
 
+fn report_progress(name: &str, num_bytes: f64) {
+    ON_PROGRESS.with_borrow(|report| {
+        if let Some(report) = report {
+            report(name, num_bytes as u64);
+        }
+    });
+}
+
 /// Loads the content of a file from the page's server.
 ///
 /// # Errors
 /// Returns the reason why the file could not be loaded.
 pub(crate) async fn asset(name: &str) -> Result<Vec<u8>, String> {
     let owned = name.to_string();
-    let progress = Closure::<dyn Fn(f64)>::new(move |num_bytes: f64| {
-        ON_PROGRESS.with_borrow(|report| {
-            if let Some(report) = report {
-                report(&owned, num_bytes as u64);
-            }
-        });
-    });
+    let progress =
+        Closure::<dyn Fn(f64)>::new(move |num_bytes: f64| report_progress(&owned, num_bytes));
     let bytes = JsFuture::from(asset_promise(name, progress.as_ref())).await;
     Ok(Uint8Array::new(&bytes.map_err(|error| reason(&error))?).to_vec())
 }
+
+/// The size of the largest file that the page opens, in MiB. It is copied several times.
+const MAX_OPENED_MIB: f64 = 256.0;
+/// How much of a file is read at once, in bytes.
+const PART: f64 = 4.0 * 1024.0 * 1024.0;
 
 /// The content of a file that a person gave the page, which keeps it under the name `place`. Files never leave the
 /// computer: the page hands them to its worker.
@@ -78,10 +86,39 @@ pub(crate) async fn asset(name: &str) -> Result<Vec<u8>, String> {
 /// # Errors
 /// The file is too large, or the browser cannot read it, for example because it was removed.
 pub(crate) async fn given(place: &str) -> Result<Vec<u8>, String> {
-    let name = place.split_once(' ').map_or(place, |(_, name)| name);
-    check_size(name, given_size(place))?;
-    let bytes = JsFuture::from(given_promise(place)).await;
-    Ok(Uint8Array::new(&bytes.map_err(|error| reason(&error))?).to_vec())
+    let num_bytes = given_num_bytes(place)?;
+    let mut bytes = Vec::with_capacity(num_bytes as usize);
+    let mut from = 0.0;
+    while from < num_bytes {
+        if num_bytes > PART {
+            report_progress(name_of(place), from);
+        }
+        let part = JsFuture::from(given_part(place, from, from + PART)).await;
+        bytes.extend(Uint8Array::new(&part.map_err(|error| reason(&error))?).to_vec());
+        from += PART;
+    }
+    Ok(bytes)
+}
+
+/// The size in bytes of a file that a person gave the page, known before anything of it is read.
+///
+/// # Errors
+/// The file is too large.
+pub(crate) fn given_num_bytes(place: &str) -> Result<f64, String> {
+    let num_bytes = given_size(place);
+    let mib = num_bytes / f64::from(1 << 20);
+    match mib <= MAX_OPENED_MIB {
+        true => Ok(num_bytes),
+        false => Err(format!(
+            "{} has {mib:.0} MiB; the page opens files of up to {MAX_OPENED_MIB} MiB, and the desktop program larger ones",
+            name_of(place)
+        )),
+    }
+}
+
+/// The name of the file that the page keeps under this name.
+fn name_of(place: &str) -> &str {
+    place.split_once(' ').map_or(place, |(_, name)| name)
 }
 
 /// A name and a place, as the page gives them.
@@ -128,23 +165,6 @@ pub(crate) fn reason(error: &JsValue) -> String {
     }
 }
 
-/// The size of the largest file that the page opens, in MiB. It is copied several times, and the page waits meanwhile.
-const MAX_OPENED_MIB: f64 = 256.0;
-
-/// Checks the size of a file before anything of it is read.
-///
-/// # Errors
-/// The file is too large.
-fn check_size(name: &str, num_bytes: f64) -> Result<(), String> {
-    let mib = num_bytes / f64::from(1 << 20);
-    match mib <= MAX_OPENED_MIB {
-        true => Ok(()),
-        false => Err(format!(
-            "{name} has {mib:.0} MiB; the page opens files of up to {MAX_OPENED_MIB} MiB, and the desktop program larger ones"
-        )),
-    }
-}
-
 fn document() -> Option<Document> {
     web_sys::window()?.document()
 }
@@ -171,16 +191,10 @@ pub(crate) fn copy(link: &str, said: &str) {
     copy_link(link, said);
 }
 
-/// Asks the user for a file at once, and waits for its name and content. What only the browser can read arrives as a PNG.
-/// Browsers allow this only after a click or a key press.
-pub(crate) fn pick(
-    accept: &str,
-) -> impl Future<Output = Option<(String, Result<Vec<u8>, String>)>> + use<> {
+/// Asks the user for a file at once, and waits for its name and the name under which the page keeps it. What only the browser
+/// can read becomes a PNG. Browsers allow this only after a click or a key press.
+pub(crate) fn pick(accept: &str) -> impl Future<Output = Option<(String, String)>> + use<> {
     let chosen = JsFuture::from(pick_file(accept));
-    async {
-        // Without a choice, there is no pair.
-        let (name, place) = name_and_place(chosen.await.ok().filter(JsValue::is_object)?);
-        let content = given(&place).await;
-        Some((name, content))
-    }
+    // Without a choice, there is no pair.
+    async { chosen.await.ok().filter(JsValue::is_object).map(name_and_place) }
 }

@@ -45,8 +45,8 @@ const FILES: [&str; TITLES.len()] = [
 /// contains the user's own texts, named `1.md` and so on.
 ///
 /// # Errors
-/// In a browser, the text cannot be loaded. All lessons are loaded together, so that the next lesson needs no
-/// request. With `folder`, the file cannot be read.
+/// In a browser, the text cannot be loaded. The other lessons follow by themselves, so that the next lesson needs no
+/// connection. With `folder`, the file cannot be read.
 pub async fn text(number: usize, folder: Option<&Path>) -> Result<String, AssetError> {
     let file = FILES[number.clamp(1, FILES.len()) - 1];
     if let Some(folder) = folder {
@@ -58,7 +58,8 @@ pub async fn text(number: usize, folder: Option<&Path>) -> Result<String, AssetE
             }
         };
     }
-    assets::bring(&FILES).await?;
+    assets::bring(&[file]).await?;
+    assets::bring_later(&FILES);
     Ok(String::from_utf8_lossy(assets::get(file).unwrap_or_default()).into_owned())
 }
 

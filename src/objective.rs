@@ -16,6 +16,7 @@
 //! arXiv:1912.03263, section 4. The L2 term is common in EBM teaching code. The softplus of the gap is an addition of
 //! jempp: at a gap of 0 it equals the linear term at half its weight. The logistic form is the energy loss of DAT
 //! (arXiv:2510.13872), the cross entropy of a discriminator whose logit is -E: its gradient never exceeds 1 per image.
+//! DAT's code has half of this sum, so its weight 1 is a p_x_weight of 0.5 here.
 //! The gradient penalty is R1 (Mescheder et al., arXiv:1801.04406); the adversarial gap is EB-JDAT's (arXiv:2505.19459).
 //!
 //! Differs from JEMPP: the p(x) term and the cross entropy use the same batch of images, which saves a forward pass;

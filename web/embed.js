@@ -7,6 +7,7 @@
 // For those who build slides, the element has play(), pause(), restart(), show(query), state, and the event `change`.
 (() => {
   const script = document.currentScript;
+  if (!script) throw new Error('jempp: embed.js is a plain script of the page: load it without type="module", and outside a shadow root');
   const base = new URL('.', script.src);
   const NAME = 'jempp-frame';
   const ATTRIBUTES = ['query', 'height', 'theme', 'title', 'capture'];
@@ -26,7 +27,8 @@
 
   /** Whether what an element stands on is dark. */
   function isDark(element) {
-    for (let one = element; one; one = one.parentElement) {
+    // In a slot or a shadow root, it stands on the element around that.
+    for (let one = element; one; one = one.assignedSlot ?? one.parentElement ?? one.getRootNode().host) {
       const [r, g, b, opacity] = parts(getComputedStyle(one).backgroundColor);
       if (opacity > 127) return 0.299 * r + 0.587 * g + 0.114 * b < 128;
     }
@@ -49,7 +51,7 @@
     connectedCallback() {
       if (this.#frame) return;
       // Of a whole link, only what it asks for.
-      const query = new URLSearchParams((this.getAttribute('query') ?? '').replace(/^[^?]*\?/, ''));
+      const query = new URLSearchParams((this.getAttribute('query') ?? '').replace(/#.*/s, '').replace(/^http[^?]*$|^[^?]*\?/, ''));
       query.set('theme', (this.#told = this.#theme()));
       if (this.hasAttribute('capture')) query.set('capture', '1');
       const title = this.getAttribute('title') ?? TITLE;
@@ -87,6 +89,11 @@
       else if (name === 'title') this.#frame.title = now ?? TITLE;
     }
 
+    /** With this callback, `moveBefore()` moves the frame as it is. */
+    connectedMoveCallback() {
+      this.#tellTheme();
+    }
+
     disconnectedCallback() {
       this.#tasks?.abort();
       this.#frame?.remove();
@@ -117,8 +124,9 @@
       };
       const changes = new MutationObserver(look);
       for (const element of [document.documentElement, document.body]) if (element) changes.observe(element, { attributes: true });
-      // Colours may fade into each other.
+      // Colours may fade into each other, and a style sheet may come late.
       document.addEventListener('transitionend', look, { signal });
+      document.addEventListener('load', look, { capture: true, signal });
       matchMedia('(prefers-color-scheme: dark)').addEventListener('change', look, { signal });
       signal.addEventListener('abort', () => {
         changes.disconnect();
@@ -136,7 +144,7 @@
     #theme() {
       const theme = this.getAttribute('theme');
       if (theme === 'light' || theme === 'dark') return theme;
-      return isDark(this.parentElement) ? 'dark' : 'light';
+      return isDark(this) ? 'dark' : 'light';
     }
 
     #ask(what, value = '') {
@@ -146,9 +154,14 @@
   }
   if (!customElements.get(NAME)) customElements.define(NAME, JemppFrame);
 
-  if (Object.keys(script.dataset).length > 0) {
+  const given = ATTRIBUTES.filter((name) => name in script.dataset);
+  if (given.length > 0) {
     const element = document.createElement(NAME);
-    for (const name of ATTRIBUTES) if (name in script.dataset) element.setAttribute(name, script.dataset[name]);
-    script.after(element);
+    for (const name of given) element.setAttribute(name, script.dataset[name]);
+    // In the head nothing is seen, and there may be no body yet.
+    const begin = () => document.body.prepend(element);
+    if (script.parentElement !== document.head) script.after(element);
+    else if (document.body) begin();
+    else document.addEventListener('DOMContentLoaded', begin);
   }
 })();

@@ -11,9 +11,11 @@ const MAX_KEPT = 64 * 2 ** 20;
 
 /** The files by the names under which the page keeps them. */
 const kept = new Map();
+/** Whether a person knows that their files are not kept for a reload. */
+let isTold = false;
 /** Hands files to the workers. */
 let handOver = () => {};
-/** Takes the list of files, or the reason why they are not taken. */
+/** Takes the list of files, or what a person must know: why they are not taken, or not kept. */
 let take = () => {};
 
 /** A list that stops before it grows too large. */
@@ -85,6 +87,18 @@ function receive(files) {
   handOver(named.map(([, place]) => [place, kept.get(place)]));
   return named;
 }
+
+/** Takes a model into the page, from bytes or from what the browser kept. Returns the name under which it has it. */
+export function takeModel(name, content) {
+  const place = `model ${name}`;
+  // A copy, as bytes may be memory of the program. Unlike an array, a blob is read only when the model is opened.
+  kept.set(place, new Blob([content]));
+  handOver([[place, kept.get(place)]]);
+  return place;
+}
+
+/** The file that the page has under this name, if it has one. */
+export const fileAt = (place) => kept.get(place);
 
 /** Whether a file is one of PyTorch. The program refuses it by its name, so nothing of it need be read. */
 const isForeign = (place) => /\.pth?$/i.test(place);
@@ -160,18 +174,23 @@ export function filesOf(canvas, hand, refuse) {
       const [file] = await ask({ accept });
       return file && receive([await readable(file.name, file)])[0];
     },
-    /** Keeps the files that a person trains on, for a reload: a title, and the name and the place of each. */
-    keepFiles(text) {
+    /** Keeps the files that a person trains on, for a reload: a title, and the name and the place of each. Says once if it cannot. */
+    async keepFiles(text) {
       const [title, ...parts] = text.split(SEPARATOR);
       const files = [];
       for (let at = 0; at < parts.length; at += 2) files.push([parts[at], kept.get(parts[at + 1])]);
       const bytes = files.reduce((sum, [, file]) => sum + file.size, 0);
-      store.keep('files', files.length > 0 && bytes <= MAX_KEPT ? { title, files } : undefined);
+      const isSmall = bytes <= MAX_KEPT;
+      const isKept = await store.keep('files', files.length > 0 && isSmall ? { title, files } : undefined);
+      if (isTold || files.length === 0 || (isSmall && isKept)) return;
+      isTold = true;
+      const why = isSmall ? 'The browser could not keep your files' : `Your files have more than ${MAX_KEPT / 2 ** 20} MiB, so they are not kept`;
+      take([], `${why}. After a reload, choose them again.`);
     },
     /** The size of a file, known before it is read. */
     givenSize: (place) => (isForeign(place) ? 0 : kept.get(place).size),
-    /** The bytes of a file. */
-    given: async (place) => (isForeign(place) ? new ArrayBuffer(0) : kept.get(place).arrayBuffer()),
+    /** A part of the bytes of a file. */
+    given: (place, from, to) => kept.get(place).slice(from, to).arrayBuffer(),
     onFiles(taker) {
       take = taker;
     },

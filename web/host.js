@@ -1,6 +1,6 @@
 // What surrounds the canvas: the focus, the history, a text for screen readers, what would be lost, and what the browser keeps.
 
-import { again } from './files.js';
+import { again, fileAt, takeModel } from './files.js';
 import { change, keep, kept } from './store.js';
 
 const byId = (id) => document.getElementById(id);
@@ -19,10 +19,16 @@ export function wait() {
     HTMLElement.prototype.focus = function focusIfInside(options) {
       if (document.hasFocus()) focus.call(this, options);
     };
+    if (!isEmbedded) {
+      // The full page takes the wheel and the finger, but not before a person has entered the frame.
+      canvas.style.touchAction = 'pan-y pinch-zoom';
+      canvas.addEventListener('touchend', () => self.focus());
+    }
   }
   for (const id of ['before', 'after']) byId(id).onclick = () => canvas.focus();
   addEventListener('beforeunload', (event) => {
-    if (globalThis.jempp?.unsaved?.()) event.preventDefault();
+    // Chrome and Edge before version 119 want a value.
+    if (globalThis.jempp?.unsaved?.()) event.returnValue = true;
   });
   if (isFrame) restOutOfSight();
   followRatio(canvas);
@@ -35,9 +41,11 @@ const UNUSED = new RegExp(`^(arrow.+|,|(key)?[p${isEmbedded ? 'os' : ''}])$`, 'i
 /** Leaves the browser its own keys: those with Alt, as for the way back, and those with Ctrl or Cmd that the viewer does not use. */
 function leaveKeys(canvas) {
   const isUnused = ({ key, code }) => UNUSED.test(key) || UNUSED.test(code);
-  canvas.addEventListener('keydown', (event) => {
+  document.addEventListener('keydown', (event) => {
     // On many keyboards, AltGraph writes a question mark or the like.
     if (event.getModifierState('AltGraph')) return;
+    // In a field, which is beside the canvas while a person types, arrows go by words, and Alt writes letters.
+    if (event.target !== canvas && (event.altKey || event.key.startsWith('Arrow'))) return;
     const isLeft = event.altKey ? event.key !== 'Alt' : (event.ctrlKey || event.metaKey) && isUnused(event);
     if (isLeft) event.stopImmediatePropagation();
   }, { capture: true });
@@ -103,10 +111,10 @@ if (isFrame) {
 /** The largest model file that is kept for the next visit, in bytes. */
 const MAX_KEPT = 64 * 2 ** 20;
 /** Where models are kept: the last one that was opened as a file, and the last one that was trained. */
-const PLACES = ['model', 'trained'];
+const SLOTS = ['model', 'trained'];
 async function keptModel(name) {
-  for (const place of PLACES) {
-    const model = await kept(place);
+  for (const slot of SLOTS) {
+    const model = await kept(slot);
     if (model?.name === name) return model;
   }
   return undefined;
@@ -135,13 +143,20 @@ calm.addEventListener('change', ({ matches }) => take('calm', matches ? 'yes' : 
 const memory = navigator.deviceMemory ?? (matchMedia('(pointer: coarse)').matches ? 4 : 8);
 const isSmall = memory <= 4 || Math.min(screen.width, screen.height) < 500;
 
+/** Whether a person knows that their drawings are not kept. */
+let isTold = false;
+
+/** The words that are written, and the timer of what is said next. */
+let [written, saying] = [];
+
 /** The part of `globalThis.jempp` that the program calls. */
 export const host = {
   takesAll,
   isCalm,
-  isSmall,
-  /** The most memory for the record of a run, in MiB. */
-  historyMib: isSmall ? 64 : 320,
+  /** The most bytes of a trained model that is kept: unlike a file, it is copied several times on its way. */
+  maxTrained: isSmall ? MAX_KEPT / 4 : MAX_KEPT,
+  /** The most memory for the record of a run and the one before it, in MiB. A page may have several frames. */
+  historyMib: isSmall || isFrame ? 64 : 320,
   isFrame,
   onAsked(taker) {
     take = taker;
@@ -151,21 +166,21 @@ export const host = {
     kept('drawings').then((text) => text && take('drawings', text));
     again().then((text) => text && take('files', text));
     kept('memory').then((text) => take('memory', text ?? ''));
-    for (const place of PLACES) kept(place).then((model) => model && take('kept', model.name));
+    for (const slot of SLOTS) kept(slot).then((model) => model && take('kept', model.name));
   },
   /** Says that a file cannot be opened here. */
   refuseFile: () => take('complain', 'Files cannot be opened here. Open the full page with the link Open in jempp.'),
-  /** Keeps a model in one of the PLACES, and says so if it does not. */
-  async keepModel(place, name, bytes) {
-    const isTrained = place === 'trained';
+  /** Keeps the model at a place in one of the SLOTS, and says so if it does not. One that is too large may have no place. */
+  async keepModel(slot, name, place) {
+    const isTrained = slot === 'trained';
     const advice = isTrained ? 'Save the model before you leave.' : 'After a reload, open the file again.';
-    if (bytes.byteLength > MAX_KEPT) {
-      const [mib, most] = [bytes.byteLength, MAX_KEPT].map((size) => Math.round(size / 2 ** 20));
-      take('complain', `${name} has ${mib} MiB, and the page keeps only models of up to ${most} MiB. ${advice}`);
+    const file = fileAt(place);
+    if (!file || file.size > MAX_KEPT) {
+      const most = Math.round((isTrained ? host.maxTrained : MAX_KEPT) / 2 ** 20);
+      take('complain', `${name} is not kept in the browser, because it has more than ${most} MiB. ${advice}`);
       return;
     }
-    // A copy, since these bytes are memory of the program. Unlike an array, a blob is read only when the model is opened.
-    const isKept = await keep(place, { name, bytes: new Blob([bytes]) });
+    const isKept = await keep(slot, { name, bytes: file });
     if (!isKept) take('complain', `The browser could not keep ${name}: it has no space, or keeps nothing in a private window. ${advice}`);
     else if (isTrained) take('is kept', name);
   },
@@ -176,13 +191,16 @@ export const host = {
     if (isCopied) take('notify', said);
     else take('complain', `The browser does not let the page copy. ${instead}`);
   },
-  /** The bytes of a kept model, or nothing. */
-  async keptBytes(name) {
+  takeModel,
+  /** Takes a kept model into the page. Returns the name under which the page has it, or nothing. */
+  async keptPlace(name) {
     const model = await keptModel(name);
-    return model && new Blob([model.bytes]).arrayBuffer();
+    return model && takeModel(name, model.bytes);
   },
-  keepDrawings(text) {
-    keep('drawings', text);
+  async keepDrawings(text) {
+    if ((await keep('drawings', text)) || isTold) return;
+    isTold = true;
+    take('complain', 'The browser could not keep your drawings: it has no space, or keeps nothing in a private window. A reload loses them.');
   },
   /** Keeps what the window remembers. Another tab may have finished other lessons meanwhile. */
   keepMemory(text) {
@@ -199,8 +217,13 @@ export const host = {
   leave(isBack) {
     byId(isBack ? 'before' : 'after').focus();
   },
+  /** Says what has the focus in the canvas, or what a person has just changed there: the last of several at once. */
+  say(text) {
+    clearTimeout(saying);
+    saying = setTimeout(() => (byId('news').textContent = text), 250);
+  },
   /** Writes what the canvas shows for those who cannot see it. A screen reader says an `alarm` and `news` at once. */
-  tell(title, paragraphs, now, alarm, news) {
+  tell(title, paragraphs, answer, now, alarm, news) {
     document.title = `jempp: ${title}`;
     // What a person is typing into: the canvas cannot say it.
     for (const input of document.querySelectorAll('canvas ~ input[type=text]')) {
@@ -209,9 +232,18 @@ export const host = {
     }
     byId('title').textContent = title;
     // What stays the same is left alone: a screen reader may be in the middle of it.
-    const words = byId('words');
-    if ([...words.children].map((one) => one.textContent).join('\n') !== paragraphs.join('\n')) {
-      words.replaceChildren(...paragraphs.map((text) => Object.assign(document.createElement('p'), { textContent: text })));
+    const text = JSON.stringify([paragraphs, answer]);
+    if (text !== written) {
+      written = text;
+      const element = (name, text) => Object.assign(document.createElement(name), { textContent: text });
+      const lines = (texts) => texts.map((text) => element('p', text));
+      byId('words').replaceChildren(...lines(paragraphs));
+      if (answer.length > 0) {
+        const details = element('details', '');
+        // A screen reader finds it. For the Tab key it would be a stop that nobody sees.
+        details.append(Object.assign(element('summary', 'Answer'), { tabIndex: -1 }), ...lines(answer));
+        byId('words').append(details);
+      }
     }
     for (const [id, text] of Object.entries({ now, alarm })) if (byId(id).textContent !== text) byId(id).textContent = text;
     // The same news may come twice.

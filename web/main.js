@@ -28,7 +28,7 @@ function whatIsMissing() {
 function showInstead(id, title, paragraphs) {
   const element = (name, text) => Object.assign(document.createElement(name), { textContent: text });
   byId(id).replaceChildren(element('h1', title), ...paragraphs.map(([name, text]) => element(name, text)));
-  for (const other of [...document.querySelectorAll('main'), byId('canvas')]) other.hidden = other.id !== id;
+  for (const other of document.querySelectorAll('main, .unseen, canvas')) other.hidden = other.id !== id;
   document.title = `jempp: ${title}`;
   start.over();
 }
@@ -42,9 +42,15 @@ function fail(reason) {
   if (hasFailed) return;
   hasFailed = true;
   for (const worker of workers) worker.terminate();
+  const text = String(reason?.message ?? reason);
+  // What a measurement has found stays: it covers the page.
+  if (byId('report').textContent) {
+    byId('report').append(`\nStopped before the end: ${text}\nPlease send us this text: https://github.com/jempp/jempp/issues/new?template=gpu.yml\n`);
+    return;
+  }
   showInstead('failure', 'jempp has stopped', [
     ['p', 'Something went wrong, and the page cannot continue. The address still holds your settings: load the page again to start over with them.'],
-    ['pre', String(reason?.message ?? reason)],
+    ['pre', text],
     ['button', 'Load again'],
   ]);
   document.querySelector('#failure button').onclick = () => location.reload();
@@ -77,7 +83,7 @@ function showProgress(part, bytes) {
 }
 
 function counted(response) {
-  if (!response.ok) throw new Error(`The program could not be loaded: ${response.url} answered ${response.status} ${response.statusText}`);
+  if (!response.ok) throw new Error(`the server answered ${response.status} ${response.statusText}`);
   let bytes = 0;
   const counter = new TransformStream({
     transform(chunk, controller) {
@@ -88,9 +94,9 @@ function counted(response) {
   return new Response(response.body.pipeThrough(counter), { headers: { 'Content-Type': 'application/wasm' } });
 }
 
-/** The time between two questions to a worker, in ms, and how many of them it may leave unanswered. */
+/** The time between two questions to a worker, in ms, and how many of them it may leave unanswered. A measurement keeps it busy. */
 const BEAT = 5000;
-const MAX_MISSED = 12;
+const MAX_MISSED = query.has('bench') || query.has('check') ? 60 : 12;
 
 /** Reports a worker that answers no more: it may have ended without an error. */
 function watch(worker) {
@@ -126,15 +132,12 @@ function createWorker() {
   port1.onmessage = ({ data }) => showProgress('model', data);
   worker.postMessage({ progress: port2 }, [port2]);
   worker.postMessage({ files: allFiles() });
-  // A measurement may keep a worker busy for minutes.
-  if (!query.has('bench') && !query.has('check')) watch(worker);
+  watch(worker);
   return worker;
 }
 
 // The downloads begin first, because on a slow machine, the test for WebGL takes longer than they do.
-const response = fetch(new URL('./jempp_bg.wasm', import.meta.url)).catch((error) => {
-  throw new Error(`The program could not be loaded: jempp_bg.wasm: ${error.message}`);
-});
+const response = fetch(new URL('./jempp_bg.wasm', import.meta.url));
 let firstWorker = createWorker();
 const missing = whatIsMissing();
 if (missing.length > 0) {
@@ -146,7 +149,9 @@ if (missing.length > 0) {
     ['p', 'If yours is one of them, allow hardware or software acceleration in its settings, or try another browser or another computer. The desktop program needs no browser at all.'],
   ]);
 } else {
-  const compiled = response.then((r) => WebAssembly.compileStreaming(counted(r)));
+  const compiled = response.then((r) => WebAssembly.compileStreaming(counted(r))).catch((error) => {
+    throw new Error(`The program could not be loaded: jempp_bg.wasm: ${error.message}`);
+  });
   const send = (worker) => {
     compiled.then((module) => worker.postMessage({ module }), () => {});
     return worker;

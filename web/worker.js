@@ -127,8 +127,8 @@ addEventListener('message', ({ data }) => data.files?.forEach(([place, file]) =>
 globalThis.jempp = {
   /** The size of a file that a person gave the page, known before it is read. */
   givenSize: (place) => files.get(place).size,
-  /** Its bytes. */
-  given: async (place) => files.get(place).arrayBuffer(),
+  /** A part of its bytes. */
+  given: (place, from, to) => files.get(place).slice(from, to).arrayBuffer(),
   /** The messages that arrived before the program was loaded. */
   inbox: [],
   /** Loads the bytes of `assets/NAME`, and calls `onProgress` with the number of bytes loaded so far. */

@@ -30,14 +30,10 @@ const BELOW: f32 = 118.0;
 /// Draws the chains with few controls, and a link to `full_page`, which has all controls.
 pub(super) fn ui(ui: &mut Ui, viewer: &mut Viewer, panels: &mut Panels, full_page: &str) {
     panels.holds.clear();
-    let top = ui.available_rect_before_wrap();
-    if let Some(link) = lessons::strip(ui, &mut viewer.lesson, &mut panels.is_strip_open) {
+    let (link, scrolled) = lessons::strip(ui, &mut viewer.lesson, &mut panels.is_strip_open);
+    panels.scrolled = scrolled;
+    if let Some(link) = link {
         viewer.set_up(&link);
-    }
-    if panels.is_strip_open == Some(true) && viewer.lesson.number > 0 {
-        // Its text scrolls.
-        let bottom = ui.available_rect_before_wrap().top();
-        panels.holds.push(top.with_max_y(bottom));
     }
     let is_followed = match viewer.session.tab {
         Tab::Lab => show_lab(ui, viewer, panels),
@@ -243,10 +239,12 @@ fn open_link(ui: &mut Ui) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use egui::{Context, Pos2, RawInput};
+    use egui::{
+        Context, Event, Modifiers, MouseWheelSource, MouseWheelUnit, Pos2, RawInput, TouchPhase,
+    };
 
     use super::*;
-    use crate::config::ViewState;
+    use crate::{config::ViewState, worker};
 
     #[test]
     fn in_the_lab_a_finger_moves_sliders_and_the_timeline_and_not_the_page() {
@@ -267,5 +265,46 @@ mod tests {
                 assert!(is_seen && part.width() > 60.0 && part.height() > 15.0, "{link}: {part}");
             }
         }
+    }
+
+    /// Draws a frame with a lesson of so many lines, and turns the wheel over its text. Returns whether the text can then move
+    /// down and up.
+    fn scrolled(num_lines: usize, wheel: &[f32]) -> [bool; 2] {
+        let screen = Rect::from_min_size(Pos2::ZERO, vec2(640.0, 480.0));
+        let mut viewer = Viewer::new(ViewState::from_query("lesson=3").unwrap());
+        let text = format!("# Noise\n\n## First\n\n{}", "A line.\n\n".repeat(num_lines));
+        viewer.take(worker::Event::Lesson { number: 3, text });
+        let mut panels = Panels::default();
+        let ctx = Context::default();
+        let mut frame = |events| {
+            let input = RawInput { screen_rect: Some(screen), events, ..RawInput::default() };
+            let _ = ctx.run_ui(input, |ui| {
+                super::ui(ui, &mut viewer, &mut panels, "./index.html");
+            });
+            panels.scrolled.unwrap()
+        };
+        let (place, _) = frame(Vec::new());
+        for &delta in wheel {
+            let turn = Event::MouseWheel {
+                unit: MouseWheelUnit::Point,
+                delta: vec2(0.0, delta),
+                phase: TouchPhase::Move,
+                source: MouseWheelSource::Unknown,
+                modifiers: Modifiers::NONE,
+            };
+            frame(vec![Event::PointerMoved(place.center())]);
+            frame(vec![turn]);
+            (0..90).for_each(|_| _ = frame(Vec::new()));
+        }
+        frame(Vec::new()).1
+    }
+
+    #[test]
+    fn the_text_of_a_lesson_keeps_the_wheel_only_where_it_moves() {
+        assert_eq!(scrolled(1, &[]), [false, false], "it fits");
+        assert_eq!(scrolled(60, &[]), [false, true]);
+        assert_eq!(scrolled(60, &[-100.0]), [true, true]);
+        assert_eq!(scrolled(60, &[-9000.0]), [true, false]);
+        assert_eq!(scrolled(60, &[-9000.0, 9900.0]), [false, true]);
     }
 }

@@ -211,6 +211,7 @@ impl Files {
         let export = match purpose {
             DialogPurpose::Open => return self.open(ctx, &path, run, session),
             DialogPurpose::SaveModel => return run.ask(Command::Save(path)),
+            DialogPurpose::SaveOpen => return run.ask(Command::SaveOpen(path)),
             DialogPurpose::Export(export) => export,
             DialogPurpose::SaveDrawings => {
                 let Some(drawings) = self.drawings.take() else { return };

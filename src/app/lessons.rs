@@ -6,12 +6,14 @@ use egui::{
 };
 
 use super::{fit::fit, state::OpenLesson};
-use crate::lessons::{Block, MAX_STEPS, Span, TITLES};
+use crate::lessons::{Block, Lesson, MAX_STEPS, Span, TITLES};
 
 /// The width of the text beside a wide window.
 const WIDTH: f32 = 310.0;
 /// The fraction of a small window that the text takes: of the height of a tall one, of the width of a wide one.
 const SHARES: [f32; 2] = [0.4, 0.42];
+/// The least height of the text above the chains, for the way, the title, a link and a few lines; but at most half of all.
+const LEAST_HEIGHT: f32 = 190.0;
 /// The width of the text beside a small window.
 const SMALL_WIDTHS: [f32; 2] = [170.0, 320.0];
 /// The fraction of a frame's height that its open strip takes.
@@ -54,96 +56,129 @@ pub(super) fn panel(ui: &mut Ui, lesson: &mut OpenLesson, is_small: bool) -> Opt
     match is_small {
         false => {
             let panel = Panel::right("lesson text").resizable(false).exact_size(WIDTH);
-            panel.show(ui, |ui| text(ui, lesson, is_small)).inner
+            panel.show(ui, |ui| text(ui, lesson, is_small).0).inner
         }
         true => {
             let room = ui.available_size();
             let [tall, wide] = SHARES;
             let panel = match room.y > room.x {
-                true => Panel::top("lesson text").exact_size(tall * room.y),
+                true => {
+                    let height = (tall * room.y).max(LEAST_HEIGHT.min(0.5 * room.y));
+                    Panel::top("lesson text").exact_size(height)
+                }
                 false => {
                     let [least, most] = SMALL_WIDTHS;
                     Panel::right("lesson text").exact_size(fit(wide * room.x, least, most))
                 }
             };
-            panel.resizable(false).show(ui, |ui| text(ui, lesson, is_small)).inner
+            panel.resizable(false).show(ui, |ui| text(ui, lesson, is_small).0).inner
         }
     }
 }
 
+/// A place that scrolls, and whether its contents can move down and up, which shows what is above and what is below.
+pub(super) type Scrolled = (Rect, [bool; 2]);
+
 /// Draws the open lesson of a frame in another page as a strip at its top: one line, and the text when it is opened.
-/// Returns the link to set up, if one was clicked.
+/// Returns the link to set up, if one was clicked, and the place of the text.
 pub(super) fn strip(
     ui: &mut Ui,
     lesson: &mut OpenLesson,
-    is_open: &mut Option<bool>,
-) -> Option<String> {
+    chosen: &mut Option<bool>,
+) -> (Option<String>, Option<Scrolled>) {
     if lesson.number == 0 {
-        return None;
+        return (None, None);
     }
     let (room, height) = (ui.available_height(), ui.spacing().interact_size.y);
-    // In a high frame, it is open at first. One that is still folded does not say how high it will be.
-    let mut folded = false;
-    let is_open = match room < 2.0 * height {
-        true => &mut folded,
-        false => is_open.get_or_insert(room >= HIGH),
-    };
-    let whole = if *is_open { STRIP * room } else { height + 4.0 };
+    // Before a person chooses, it is open in a high frame. Without the text, it says why.
+    if lesson.why_not.is_some() {
+        chosen.get_or_insert(true);
+    }
+    let is_open = chosen.unwrap_or(room >= HIGH) && room >= 2.0 * height;
+    let whole = if is_open { STRIP * room } else { height + 4.0 };
     let frame = egui::Frame::side_top_panel(ui.style()).inner_margin(egui::Margin::symmetric(6, 2));
     let panel = Panel::top("lesson strip").resizable(false).exact_size(whole.max(height + 4.0));
     let shown = panel.frame(frame).show(ui, |ui| {
         let title = lesson.title().unwrap_or_else(|| TITLES[lesson.number - 1]).to_string();
-        let sign = if *is_open { "⏷" } else { "⏵" };
+        let sign = if is_open { "⏷" } else { "⏵" };
         let name = RichText::new(format!("{sign} {}. {title}", lesson.number)).strong();
         let button = Button::new(name).frame(false).truncate();
         let button = ui.add_sized(vec2(ui.available_width(), height), button);
-        let hover = if *is_open { "Hide the text." } else { "Read the lesson." };
-        *is_open ^= button.on_hover_text(hover).clicked();
-        is_open.then(|| text(ui, lesson, true)).flatten()
+        let hover = if is_open { "Hide the text." } else { "Read the lesson." };
+        if button.on_hover_text(hover).clicked() {
+            *chosen = Some(!is_open);
+        }
+        is_open.then(|| text(ui, lesson, true))
     });
-    shown.inner
+    shown.inner.map_or((None, None), |(link, scrolled)| (link, Some(scrolled)))
 }
 
-fn text(ui: &mut Ui, open: &mut OpenLesson, is_small: bool) -> Option<String> {
+/// Draws the way through the open lesson and its text. Returns the link to set up, if one was clicked, and the place of the
+/// text.
+fn text(ui: &mut Ui, open: &mut OpenLesson, is_small: bool) -> (Option<String>, Scrolled) {
     let (number, lesson) = (open.number, open.text().cloned());
     let titles: Vec<&str> =
         lesson.iter().flat_map(|lesson| &lesson.steps).map(|step| step.title.as_str()).collect();
     let step = fit(open.step, 1, titles.len());
     ui.add_space(4.0);
     way(ui, open, step, &titles, is_small);
-    if open.has_ended {
-        closing_words(ui, open);
-        return None;
-    }
-    let Some(lesson) = lesson else {
-        ui.spinner();
-        if ui.button("Load it again").clicked() {
-            open.ask_again();
-        }
-        return None;
-    };
-    let current = lesson.steps.get(step.saturating_sub(1))?;
-    let mut link = None;
-    ScrollArea::vertical().id_salt(("lesson", number, step)).auto_shrink(false).show(ui, |ui| {
-        ui.add(Label::new(RichText::new(&lesson.title).heading()).wrap());
-        ui.add(Label::new(RichText::new(&current.title).strong().size(TEXT + 1.0)).wrap());
-        ui.add_space(2.0);
-        link = blocks(ui, &current.blocks);
-        if !current.answer.is_empty() {
-            ui.add_space(4.0);
-            let is_open = open.is_answer_open;
-            let name = if is_open { "Hide the answer" } else { "Show the answer" };
-            if ui.button(name).clicked() {
-                open.is_answer_open = !is_open;
-            }
-            if open.is_answer_open {
-                let frame = egui::Frame::new().fill(ui.visuals().faint_bg_color).inner_margin(6.0);
-                let answer = frame.corner_radius(4.0).show(ui, |ui| blocks(ui, &current.answer));
-                link = link.take().or(answer.inner);
-            }
-        }
-        ui.add_space(8.0);
+    let id = ("lesson", number, step, open.has_ended);
+    let shown = ScrollArea::vertical().id_salt(id).auto_shrink(false).show(ui, |ui| match lesson {
+        _ if open.has_ended => the_end(ui, open),
+        Some(lesson) => step_text(ui, open, &lesson, step, is_small),
+        None => absent(ui, open),
     });
+    let (above, seen) = (shown.state.clamped_offset().y, shown.inner_rect);
+    let is_more_below = above + seen.height() + 0.5 < shown.content_size.y;
+    (shown.inner, (seen, [above > 0.0, is_more_below]))
+}
+
+/// Draws what is there without the text: a sign that it is on its way, or why it did not come.
+fn absent(ui: &mut Ui, open: &mut OpenLesson) -> Option<String> {
+    match &open.why_not {
+        Some(reason) => ui.add(Label::new(reason.as_str()).wrap()),
+        None => ui.spinner(),
+    };
+    if ui.button("Load it again").clicked() {
+        open.ask_again();
+    }
+    None
+}
+
+/// Draws the text of a step, and its answer. Returns the link to set up, if one was clicked.
+fn step_text(
+    ui: &mut Ui,
+    open: &mut OpenLesson,
+    lesson: &Lesson,
+    step: usize,
+    is_small: bool,
+) -> Option<String> {
+    let current = lesson.steps.get(step.saturating_sub(1))?;
+    let mut title = current.title.clone();
+    if is_small {
+        // Both titles in one, since the text needs the height.
+        title = format!("{}: {title}", lesson.title);
+    } else {
+        ui.add(Label::new(RichText::new(&lesson.title).heading()).wrap());
+    }
+    let title = RichText::new(title.trim_end_matches(": ")).strong().size(TEXT + 1.0);
+    ui.add(Label::new(title).wrap());
+    ui.add_space(2.0);
+    let mut link = blocks(ui, &current.blocks);
+    if !current.answer.is_empty() {
+        ui.add_space(4.0);
+        let is_open = open.is_answer_open;
+        let name = if is_open { "Hide the answer" } else { "Show the answer" };
+        if ui.button(name).clicked() {
+            open.is_answer_open = !is_open;
+        }
+        if open.is_answer_open {
+            let frame = egui::Frame::new().fill(ui.visuals().faint_bg_color).inner_margin(6.0);
+            let answer = frame.corner_radius(4.0).show(ui, |ui| blocks(ui, &current.answer));
+            link = link.or(answer.inner);
+        }
+    }
+    ui.add_space(8.0);
     link
 }
 
@@ -237,12 +272,8 @@ fn put_enabled(ui: &mut Ui, is_enabled: bool, at: Rect, text: &str, name: &str) 
     .inner
 }
 
-/// Draws the end of the lessons: which are finished, and what to do next.
-fn closing_words(ui: &mut Ui, open: &mut OpenLesson) {
-    ScrollArea::vertical().id_salt("end").auto_shrink(false).show(ui, |ui| the_end(ui, open));
-}
-
-fn the_end(ui: &mut Ui, open: &mut OpenLesson) {
+/// Draws the end of the lessons: which are finished, and what to do next. No link can be set up there.
+fn the_end(ui: &mut Ui, open: &mut OpenLesson) -> Option<String> {
     ui.add(Label::new(RichText::new("That was the last lesson").heading()).wrap());
     let missing: Vec<usize> =
         (1..=TITLES.len()).filter(|nth| !open.finished.contains(nth)).collect();
@@ -264,6 +295,7 @@ fn the_end(ui: &mut Ui, open: &mut OpenLesson) {
     if ui.button("Close the lessons").clicked() {
         open.open(0, 1);
     }
+    None
 }
 
 /// Draws paragraphs. Returns the link to set up, if one was clicked.

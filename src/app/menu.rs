@@ -85,8 +85,11 @@ pub(super) fn model(ui: &mut Ui, run: &RunState, session: &Session) {
         },
         _ => words::model_name(name, 28),
     };
+    // Until a large file is read, the model before it stays open.
+    let is_loading = run.is_opening() && session.loading.is_some();
+    let shown = short(if is_loading { "" } else { &current });
     let mut wanted = None;
-    let response = ComboBox::new("model", "").selected_text(short(&current)).show_ui(ui, |ui| {
+    let response = ComboBox::new("model", "").selected_text(shown.as_str()).show_ui(ui, |ui| {
         // A model that is not bundled stands after those that are.
         let other = (!session.bundled.contains(&current)).then_some(&current);
         for name in session.bundled.iter().chain(other) {
@@ -96,7 +99,7 @@ pub(super) fn model(ui: &mut Ui, run: &RunState, session: &Session) {
         }
     });
     // Its label may be the text of a spinner, so the name for screen readers is told here.
-    let spoken = format!("Model: {}", short(&current));
+    let spoken = format!("Model: {shown}");
     response
         .response
         .widget_info(|| WidgetInfo::labeled(egui::Role::ComboBox, true, spoken.as_str()));
@@ -171,12 +174,8 @@ pub(super) fn save(ui: &mut Ui, viewer: &mut Viewer, files: &mut Files) {
             ui.close();
         }
     }
-    if ui
-        .button("Model (safetensors)")
-        .on_hover_text("The open model, or the one in training.")
-        .clicked()
-    {
-        files.ask(ui.ctx(), DialogPurpose::SaveModel, &mut viewer.run, &mut viewer.session);
+    if ui.button("Model (safetensors)").on_hover_text("The open model, as one file.").clicked() {
+        files.ask(ui.ctx(), DialogPurpose::SaveOpen, &mut viewer.run, &mut viewer.session);
         ui.close();
     }
     let link = ui.button("Copy link");

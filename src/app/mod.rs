@@ -62,7 +62,7 @@ pub(crate) use fonts::small as small_fonts;
 #[cfg(target_arch = "wasm32")]
 pub(crate) use record::limit_history;
 pub use record::{Record, Thinned};
-pub use spoken::{Spoken, Voice};
+pub use spoken::{Guide, Spoken, Voice};
 pub use state::{LastRun, Overlay, Selection};
 pub use viewer::Viewer;
 pub use window::{App, Link, SIZE};

@@ -2,8 +2,8 @@
 
 use super::{
     chains_panel::ChainsView, exports::Recording, files::Files, help::Help, lab::LabView,
-    plots::PlotsView, presentation::Presentation, selected::SelectedView, status::Status,
-    training::TrainingView, welcome::Welcome,
+    lessons::Scrolled, plots::PlotsView, presentation::Presentation, selected::SelectedView,
+    status::Status, training::TrainingView, welcome::Welcome,
 };
 
 /// The state of all panels, kept between frames.
@@ -22,6 +22,8 @@ pub(super) struct Panels {
     pub(super) presentation: Presentation,
     /// The parts of an embedded lesson that keep the wheel and the finger from its host.
     pub(super) holds: Vec<egui::Rect>,
+    /// Its text, which keeps them only as far as it scrolls.
+    pub(super) scrolled: Option<Scrolled>,
     /// Whether the text of an embedded lesson is shown; `None` before a person decided.
     pub(super) is_strip_open: Option<bool>,
 }

@@ -7,9 +7,12 @@ use std::sync::{
 
 use crate::worker::{LaneImages, LaneNumbers, RunRequest, Step};
 
-/// The maximum memory for the record of a run, in MiB, unless it is limited further.
+/// The maximum memory for the record of a run and for that of the run before it together, in MiB, unless it is limited
+/// further.
 const HISTORY_MIB: usize = 320;
-/// The share of it for images and gradients, in percent; the rest is for scalars.
+/// The share of it for the run before, which undo brings back, in percent.
+const PAST_PERCENT: usize = 25;
+/// The share of a record for images and gradients, in percent; the rest is for scalars.
 const IMAGES_PERCENT: usize = 60;
 static LIMIT: AtomicUsize = AtomicUsize::new(HISTORY_MIB);
 
@@ -19,7 +22,7 @@ pub(crate) fn limit_history(mib: usize) {
     LIMIT.store(mib.max(8).min(HISTORY_MIB), Ordering::Relaxed);
 }
 
-/// The maximum memory for the record of a run, in MiB.
+/// The maximum memory for the record of a run and for that of the run before it together, in MiB.
 pub(crate) fn history_mib() -> usize {
     LIMIT.load(Ordering::Relaxed)
 }
@@ -52,14 +55,26 @@ impl<T> Thinned<T> {
         }
         self.entries.push((step, entry));
         self.entry_bytes = self.entry_bytes.max(bytes);
-        let most = (self.max_bytes / self.entry_bytes).max(2);
-        let num_recent = NUM_RECENT.min(most / 2);
+        let (_, num_recent) = self.most();
         // With every new entry, one entry stops being recent.
         if let Some(index) = self.entries.len().checked_sub(num_recent + 1)
             && !self.entries[index].0.is_multiple_of(self.stride)
         {
             self.entries.remove(index);
         }
+        self.limit(self.max_bytes);
+    }
+
+    /// The largest number of entries, and of those that are recent.
+    fn most(&self) -> (usize, usize) {
+        let most = (self.max_bytes / self.entry_bytes).max(2);
+        (most, NUM_RECENT.min(most / 2))
+    }
+
+    /// Sets the memory limit in bytes, and thins out the older entries until it is kept.
+    fn limit(&mut self, max_bytes: usize) {
+        self.max_bytes = max_bytes;
+        let (most, num_recent) = self.most();
         while self.entries.len() > most {
             self.stride *= 2;
             let first_recent = self.entries.len() - num_recent;
@@ -127,14 +142,19 @@ pub struct Record {
 impl Record {
     /// An empty record of a run.
     pub fn new(request: RunRequest) -> Self {
-        let bytes = history_mib() << 20;
+        let (images, numbers) = (Thinned::new(0), Thinned::new(0));
+        let mut record = Self { request, weights_change: false, images, numbers };
+        record.limit(false);
+        record
+    }
+
+    /// Limits the memory, for the run that is shown or for the one before it.
+    pub(in crate::app) fn limit(&mut self, is_past: bool) {
+        let percent = if is_past { PAST_PERCENT } else { 100 - PAST_PERCENT };
+        let bytes = (history_mib() << 20) / 100 * percent;
         let image_bytes = bytes / 100 * IMAGES_PERCENT;
-        Self {
-            request,
-            weights_change: false,
-            images: Thinned::new(image_bytes),
-            numbers: Thinned::new(bytes - image_bytes),
-        }
+        self.images.limit(image_bytes);
+        self.numbers.limit(bytes - image_bytes);
     }
 
     /// Adds a step. It replaces the record of the same step and of later ones.
@@ -197,6 +217,24 @@ mod tests {
             assert!(kept.num_bytes() <= 1000, "{}", kept.num_bytes());
         }
         assert_eq!((kept.entries()[0], kept.last_step()), ((0, 0), Some(999)));
+    }
+
+    #[test]
+    fn a_smaller_limit_keeps_the_first_and_the_last_entries() {
+        let mut kept = Thinned::new(1000 * 100);
+        for step in 0..1000u64 {
+            kept.push(step, step, 100);
+        }
+        kept.limit(10 * 100);
+        assert!(kept.num_bytes() <= 10 * 100, "{}", kept.num_bytes());
+        assert_eq!((kept.entries()[0], kept.last_step()), ((0, 0), Some(999)));
+        // With the old limit, what comes later is added to what is left.
+        kept.limit(1000 * 100);
+        for step in 1000..3000u64 {
+            kept.push(step, step, 100);
+            assert!(kept.num_bytes() <= 1000 * 100);
+        }
+        assert!(kept.entries().len() > 10 && kept.last_step() == Some(2999));
     }
 
     #[test]

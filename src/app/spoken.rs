@@ -1,8 +1,14 @@
 //! What the window shows, in words: for those who cannot see it.
 
+use egui::{
+    PlatformOutput,
+    accesskit::{NodeId, Role, Toggled, TreeUpdate},
+    role_description,
+};
 use web_time::{Duration, Instant};
 
 use super::{
+    controls::format_number,
     pixels::number,
     state::{Agreement, LabRecord, LaneRecord, Phase},
     verdict,
@@ -27,8 +33,10 @@ const SETTLED: Duration = Duration::from_millis(500);
 pub struct Spoken {
     /// The open lesson and its step, or the tab and the model.
     pub title: String,
-    /// The text of the lesson's step; its answer is among them once it is open.
+    /// The text of the lesson's step.
     pub paragraphs: Vec<String>,
+    /// The answer to the question of the step, which a person opens.
+    pub answer: Vec<String>,
     /// Where the chains are now, and all messages, for a person who asks.
     pub now: String,
     /// Why everything has stopped; empty if it has not.
@@ -112,10 +120,53 @@ fn new_ones<'a>(events: &'a [String], earlier: &[String]) -> Vec<&'a str> {
     events.iter().filter(is_new).map(String::as_str).collect()
 }
 
+/// What is said of the control that has the focus, which a screen reader cannot find in the canvas.
+#[derive(Debug, Default)]
+pub struct Guide {
+    focus: Option<NodeId>,
+    said: String,
+}
+
+impl Guide {
+    /// The control that has just got the focus, or that a person has just changed, in words; nothing unless the keyboard
+    /// `is_here`. A value that changes by itself is not said.
+    pub fn follow(&mut self, output: &PlatformOutput, is_here: bool) -> Option<&str> {
+        let update = output.accesskit_update.as_ref().filter(|_| is_here);
+        let focus = update.map(|update| update.focus);
+        let is_new = std::mem::replace(&mut self.focus, focus) != focus;
+        if !is_new && output.events.is_empty() {
+            return None;
+        }
+        let text = control_in_words(update?)?;
+        if !is_new && text == self.said {
+            return None;
+        }
+        self.said = text;
+        Some(&self.said)
+    }
+}
+
+/// The name, the kind and the state of the control that has the focus; `None` if none has it.
+fn control_in_words(update: &TreeUpdate) -> Option<String> {
+    let nodes = &update.nodes;
+    let find = |id: &NodeId| nodes.iter().find(|node| node.0 == *id).map(|node| &node.1);
+    let node = find(&update.focus).filter(|node| node.role() != Role::Window)?;
+    let labels = node.labelled_by().iter().filter_map(find);
+    let labels = labels.filter_map(|label| label.label().or_else(|| label.value()));
+    let mut parts: Vec<String> = node.label().into_iter().chain(labels).map(String::from).collect();
+    parts.push(role_description(node.role()));
+    let value = node.value().map(String::from);
+    parts.extend(value.or_else(|| node.numeric_value().map(format_number)));
+    let is_on = node.toggled().map(|toggled| toggled == Toggled::True);
+    parts.extend(is_on.map(|is_on| if is_on { "on" } else { "off" }.to_string()));
+    parts.retain(|part| !part.is_empty());
+    Some(parts.join(", "))
+}
+
 impl App {
     /// What the window shows, in words.
     pub fn spoken(&mut self) -> Spoken {
-        let (title, paragraphs) = self.viewer().lesson_in_words().unwrap_or_else(|| {
+        let (title, [paragraphs, answer]) = self.viewer().lesson_in_words().unwrap_or_else(|| {
             let model = self.viewer().run.model.as_ref();
             let model = model.map_or(String::new(), |model| words::model_name(&model.name, 60));
             let title = match self.viewer().session.tab {
@@ -124,7 +175,7 @@ impl App {
                 Tab::Train => "training".into(),
                 Tab::Lab => "the lab: chains in the plane".into(),
             };
-            (title, Vec::new())
+            (title, Default::default())
         });
         let viewer = self.viewer();
         let failure = viewer.session.failure.as_ref().map(|reason| format!("Stopped: {reason}."));
@@ -138,7 +189,8 @@ impl App {
         };
         let now = failure.iter().chain(&messages).chain(&training).chain(&chains);
         let now = now.map(String::as_str).collect::<Vec<_>>().join(" ");
-        Spoken { title, paragraphs, now, failure: failure.unwrap_or_default(), events, line }
+        let failure = failure.unwrap_or_default();
+        Spoken { title, paragraphs, answer, now, failure, events, line }
     }
 
     /// Where the chains are that are seen, or why there are none.
@@ -199,7 +251,9 @@ impl Viewer {
     /// The messages that the window shows.
     fn messages(&self) -> Vec<String> {
         let notices = self.session.notices.iter().map(|notice| &notice.text);
-        self.session.warning.iter().chain(notices).cloned().collect()
+        let lesson = self.lesson.why_not.iter();
+        let lesson = lesson.map(|why| format!("The lesson cannot be shown: {}.", trimmed(why)));
+        lesson.chain(self.session.warning.iter().chain(notices).cloned()).collect()
     }
 
     /// Whether a model is being trained, and whether the chains that are seen run; or why there are none, as `chains` says.
@@ -239,22 +293,19 @@ impl Viewer {
         parts.take(2).collect::<Vec<_>>().join(", ")
     }
 
-    /// The title of the open lesson's step and its paragraphs.
-    fn lesson_in_words(&self) -> Option<(String, Vec<String>)> {
+    /// The title of the open lesson's step, its paragraphs, and those of the answer.
+    fn lesson_in_words(&self) -> Option<(String, [Vec<String>; 2])> {
         let lesson = self.lesson.text()?;
         let (number, step) = (self.lesson.number, self.lesson.open_step()?);
         let mut title = format!("lesson {number} of {}, {}", TITLES.len(), lesson.title);
         if !step.title.is_empty() {
             title += &format!(": {}", step.title);
         }
-        let text_of = |block: &Block| block.spans.iter().map(|span| span.text.as_str()).collect();
-        let mut paragraphs: Vec<String> = step.blocks.iter().map(text_of).collect();
-        if self.lesson.is_answer_open {
-            paragraphs.extend(step.answer.iter().map(text_of));
-        } else if !step.answer.is_empty() {
-            paragraphs.push("There is an answer: press Show the answer.".into());
-        }
-        Some((title, paragraphs))
+        let text_of = |block: &Block| -> String {
+            block.spans.iter().map(|span| span.text.as_str()).collect()
+        };
+        let lines = |blocks: &[Block]| -> Vec<String> { blocks.iter().map(text_of).collect() };
+        Some((title, [lines(&step.blocks), lines(&step.answer)]))
     }
 }
 

@@ -98,10 +98,17 @@ impl Viewer {
                 left_out.into_iter().for_each(|text| self.session.complain(text));
                 changed.into_iter().for_each(|text| self.session.notify(text));
             }
+            // Until the next model is there, these are of the one before it.
+            Event::Started(_)
+            | Event::Step(_)
+            | Event::Lanes(_)
+            | Event::References(_)
+            | Event::Classified { .. }
+                if self.run.model.is_none() => {}
             Event::Started(request) => self.run.started(request, self.training.is_running),
             Event::Step(step) => self.run.stepped(*step),
             Event::Paused(run_number) => self.run.paused(run_number),
-            Event::Lanes(lanes) => self.run.lanes = lanes,
+            Event::Lanes(lanes) => self.run.keep_lanes(lanes),
             Event::References(references) => {
                 self.session.loading = None;
                 self.run.references = Some(references);
@@ -134,6 +141,7 @@ impl Viewer {
                 let problem = self.lesson.take(number, &text);
                 problem.into_iter().for_each(|text| self.session.complain(text));
             }
+            Event::LessonRefused { number, reason } => self.lesson.refused(number, &reason),
             Event::File { name, bytes } => {
                 self.has_unsaved_model &= !name.ends_with(".safetensors");
                 self.session.downloads.push((name, bytes));
@@ -234,7 +242,8 @@ impl Viewer {
         let plays = plays && !self.is_calm;
         match self.shows_plane() {
             true => self.lab.prepare(plays),
-            false => self.run.is_running = plays,
+            // A lesson on its way has chains of its own.
+            false => self.run.is_running = plays && !self.lesson.will_set_up(),
         }
     }
 

@@ -99,10 +99,13 @@ impl App {
         verdict::lines(&self.viewer.run)
     }
 
-    /// The parts of a frame in another page in which the wheel and the finger are its own; `None` for everywhere.
+    /// The parts of a frame in another page in which the wheel and the finger are its own, and whether those that move the
+    /// contents down and up are; `None` for everywhere.
     #[cfg(target_arch = "wasm32")]
-    pub(crate) fn holds(&self) -> Option<Vec<egui::Rect>> {
-        self.full_page.as_ref().map(|_| self.panels.holds.clone())
+    pub(crate) fn holds(&self) -> Option<Vec<(egui::Rect, [bool; 2])>> {
+        let Panels { holds, scrolled, .. } = &self.panels;
+        let parts = holds.iter().map(|part| (*part, [true; 2]));
+        self.full_page.is_some().then(|| parts.chain(*scrolled).collect())
     }
 
     /// The state of the window.

@@ -39,6 +39,12 @@ struct Metadata {
     input_shape: [usize; 3],
     #[serde(default)]
     is_packed: bool,
+    /// The one in `counters.data`. Earlier programs ignore it here, and would refuse a checkpoint that has it there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    validation_checksum: Option<u32>,
+    /// The one in `counters`, for the same reason.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    num_train: Option<u64>,
 }
 
 impl Checkpoint {
@@ -91,6 +97,8 @@ impl Checkpoint {
             class_names: self.class_names.clone(),
             input_shape: self.input_shape,
             is_packed,
+            validation_checksum: self.counters.data.and_then(|data| data.validation),
+            num_train: self.counters.num_train,
         };
         let json = serde_json::to_string(&metadata)?;
         let config = self.config.to_toml();
@@ -180,8 +188,18 @@ impl Checkpoint {
             .with_toml(entry("config")?)
             .map_err(|source| CheckpointError::Config { path: path.to_path_buf(), source })?;
         let run = entry("run")?;
-        let Metadata { counters, class_names, input_shape, is_packed } =
-            serde_json::from_str(run).map_err(|error| format(misread(run, &error)))?;
+        let Metadata {
+            mut counters,
+            class_names,
+            input_shape,
+            is_packed,
+            validation_checksum,
+            num_train,
+        } = serde_json::from_str(run).map_err(|error| format(misread(run, &error)))?;
+        counters.num_train = num_train;
+        if let Some(data) = &mut counters.data {
+            data.validation = validation_checksum;
+        }
 
         let mut floats = HashMap::new();
         let mut optimizer = None;

@@ -202,6 +202,10 @@ pub struct Counters {
     /// The checksums of the data, if it was read from files.
     #[serde(default)]
     pub data: Option<Checksums>,
+    /// The number of training items that the run began with; `None` in a checkpoint of an earlier jempp, and of weights that
+    /// jempp did not train. A checkpoint holds it beside its counters, as it does [`Checksums::validation`].
+    #[serde(skip)]
+    pub num_train: Option<u64>,
 }
 
 impl Counters {
@@ -339,8 +343,20 @@ impl Checkpoint {
             Some(temperature) => {
                 format!("calibrated after training, T = {temperature:.2}")
             }
+            None if self.config.objective.p_y_given_x_weight == 0.0 => {
+                "not trained: the loss has no cross entropy".into()
+            }
             None => "as trained; no temperature was fitted on held-out images".into(),
         }
+    }
+
+    /// The number of items that the model was trained on, if that is known: earlier checkpoints tell it only where
+    /// `data.num_train` chose it.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub(crate) fn num_train(&self) -> Option<usize> {
+        let chosen = self.config.data.num_train;
+        let known = self.counters.num_train.map(|count| count as usize);
+        known.or((chosen > 0).then_some(chosen)).filter(|_| self.counters.step > 0)
     }
 
     /// The number of bytes of its values.

@@ -19,11 +19,12 @@ use crate::{
     data,
     eval::{
         EvalError, EvalFiles, EvalRequest, FidWeights, Part, cost_of_attacks, evaluate,
-        evaluate_part,
+        evaluate_part, item_words,
         results::{
             AttackKind, Defence, Estimate, Results, Score, is_weak_judge, unknown_fid_network,
             weak_judge,
         },
+        shown_radius,
     },
     files::{self, folder_of},
     kernel_choices::Tuning,
@@ -138,7 +139,7 @@ impl EvalArgs {
         }
         for key in settings::keys(&self.assignments) {
             config.sampler.check_used(key)?;
-            let users = users_of(key)?;
+            let users = users_of(key, config)?;
             ensure!(
                 users.iter().any(measures),
                 "`{key}` is not used: it is for {}, not asked for here",
@@ -159,14 +160,17 @@ impl EvalArgs {
 ///
 /// # Errors
 /// No part uses the key.
-fn users_of(key: &str) -> anyhow::Result<&'static [Part]> {
+fn users_of(key: &str, config: &RunConfig) -> anyhow::Result<&'static [Part]> {
     use Part::{Accuracy, Attack, Calibration, Ood, Samples};
     Ok(match key.split_once('.').unwrap_or(("", key)) {
         ("", "seed") => bail!("`seed` is the training run's; that of the evaluation is --seed"),
         ("sampler", "num_steps") => bail!(
             "`{key}` is for training; an evaluation takes eval.sample_steps and eval.refine_steps"
         ),
-        ("sampler", "start" | "noise_std" | "denoise_step") => &[Samples],
+        ("sampler", "start" | "noise_std") => &[Samples],
+        // Images that the classifier saw with noise in training keep theirs when they are refined.
+        ("sampler", "denoise_step") if config.data.classify_noisy => &[Samples],
+        ("sampler", _) if config.eval.refine_steps == 0 => &[Samples],
         ("sampler", _) => &[Attack, Samples],
         ("training", "max_memory_mib") => &Part::ALL,
         ("eval", "num_resamples") => &[Accuracy, Calibration, Ood],
@@ -231,6 +235,8 @@ pub(super) fn run(args: EvalArgs) -> anyhow::Result<()> {
     let data = args.data.as_deref().map(settings::data_dir).transpose()?;
     let data: Vec<_> = data.into_iter().collect();
     let trained_on = checkpoint.config.data.own_path().to_path_buf();
+    // Of the training, before a key of the sampler is changed.
+    let shared_noise = checkpoint.config.shared_noise();
     checkpoint.config = settings::apply(checkpoint.config, &data, &args.assignments)?;
     args.check_used(&checkpoint.config)?;
     for read in args.ood.iter().map(PathBuf::as_path).chain([checkpoint.config.data.own_path()]) {
@@ -239,7 +245,7 @@ pub(super) fn run(args: EvalArgs) -> anyhow::Result<()> {
     let fid = args.fid.as_deref().map(FidWeights::read).transpose()?;
     let device = args.tune.open(&args.device, Tuning::On)?;
     let RunConfig { data: section, seed, .. } = &checkpoint.config;
-    let splits = during("reading the data", || data::load_at_hand(section, *seed))?
+    let splits = during("reading the data", || data::load_to_measure(section, *seed))?
         .in_classes(&checkpoint.class_names);
     let tested = checkpoint.counters.data.map(|data| data.test);
     // Other data has another test part, of course.
@@ -276,6 +282,7 @@ pub(super) fn run(args: EvalArgs) -> anyhow::Result<()> {
         command: command(),
         device: device.description.clone(),
         parts: args.parts(),
+        shared_noise,
         ood: args.ood,
         judge: args.judge,
         fid,
@@ -376,9 +383,10 @@ fn print_summary(results: &Results) {
         format!("{value:7.3}  [{low:.3}, {high:.3}]")
     };
     let line = |what: &str, value: String| say!("{what:<53} {value}");
-    let images = if results.data.is_embedded { " inside the program" } else { "" };
+    let place = if results.data.is_embedded { " inside the program" } else { "" };
+    let [_, items] = item_words(results.data.shape);
     say!(
-        "{}, {} test images of {}{images}, with intervals of 95 %:",
+        "{}, {} test {items} of {}{place}, with intervals of 95 %:",
         results.model.name,
         results.data.num_test,
         results.data.dataset
@@ -392,7 +400,8 @@ fn print_summary(results: &Results) {
             let what = format!("  calibrated after training, T = {:.2}", calibrated.temperature);
             line(&what, percent(&calibrated.errors.expected));
         }
-        line("  with temperatures fitted on test images", percent(&found.scaled.expected));
+        let what = format!("  with temperatures fitted on test {items}");
+        line(&what, percent(&found.scaled.expected));
         line("negative log likelihood", number(&found.plain.nll));
     }
     if let Some(found) = &results.ood {
@@ -410,12 +419,13 @@ fn print_summary(results: &Results) {
         }
     }
     if let Some(found) = &results.attack {
-        let accuracies = |points: &[(f64, Estimate)]| {
-            let points: Vec<String> =
-                points.iter().map(|(e, a)| format!("{e}: {:.0} %", 100.0 * a.value)).collect();
-            points.join("  ")
-        };
         for curve in &found.curves {
+            let accuracies = |points: &[(f64, Estimate)]| {
+                let shown = |radius| shown_radius(curve.norm, radius, results.data.shape);
+                let points =
+                    points.iter().map(|(e, a)| format!("{}: {:.0} %", shown(*e), 100.0 * a.value));
+                points.collect::<Vec<_>>().join("  ")
+            };
             let what = format!("accuracy at {} ε, {}", curve.norm.name(), curve.defence.name());
             line(&what, accuracies(&curve.points));
             // The last stage is the line above; the page has the stages of every curve.

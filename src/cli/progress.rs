@@ -117,12 +117,15 @@ impl Progress {
                 step,
                 best,
                 test_accuracy,
+                evaluated_step,
                 calibration,
                 checkpoint,
             } => {
                 self.bar.finish_and_clear();
+                let earlier = evaluated_step.filter(|evaluated| evaluated != step);
+                let earlier = earlier.map(|step| format!(" at step {step}")).unwrap_or_default();
                 let accuracy = test_accuracy
-                    .map(|accuracy| format!(", test accuracy {:.1} %", 100.0 * accuracy));
+                    .map(|accuracy| format!(", test accuracy {:.1} %{earlier}", 100.0 * accuracy));
                 let word = if *is_complete { TRAINED } else { "Stopped after" };
                 let steps = counted(*step as usize, "step", "steps");
                 say!("{word} {steps}{}.", accuracy.unwrap_or_default());

@@ -108,18 +108,20 @@ const CLASSIFIER: &str = "objective = { p_x_weight = 0.0, energy_l2_weight = 0.0
 const ADVERSARIAL: &str = "objective = { adversarial_radius = 0.5 }";
 
 // DAT's energy: the logistic loss against fresh chains along normalised gradients, of more steps whenever the network tells
-// the chains from data. A step of 0.1 with pixels from 0 to 1 is 0.2 in x. Energies of data and chains move apart until both
-// are certain, so the gap has no narrow bound. The buffer only holds the newest chains, for the sample grids.
+// the chains from data. A step of 0.1 with pixels from 0 to 1 is 0.2 in x. The loss of its code is one mean over data and chains,
+// half the sum of their two means. Energies of data and chains move apart until both are certain, so the gap has no narrow bound.
+// The buffer only holds the newest chains, for the sample grids.
 const DAT: &str = "
     sampler = { kind = 'normalized-gradient', num_steps = 1, step_size = 0.2, step_schedule = 'constant' }
     replay_buffer = { replay_buffer_size = 1000, reinit_prob = 1.0 }
-    objective = { p_x_weight = 1.0, gap_loss = 'logistic', energy_l2_weight = 0.0 }
+    objective = { p_x_weight = 0.5, gap_loss = 'logistic', energy_l2_weight = 0.0 }
     divergence = { max_abs_gap = 100.0 }
     training = { max_chain_steps = 40, grow_at_auc = 0.8 }
 ";
 
-// SADA-JEM (arXiv:2209.07959) as its released script and defaults have it.
-// Differs: weights are initialised, batches drawn and centres truncated as everywhere here.
+// SADA-JEM (arXiv:2209.07959) by its released script and defaults.
+// Differs: weights are initialised, batches drawn and centres truncated as everywhere here. The 64 images of p(x) are also those of
+// the cross entropy, which takes 128 others there, in epochs of half as many updates.
 const SADA_JEM: &str = "
     data = { dataset = 'cifar10', crop_padding = 4, horizontal_flip = true, augment_energy = false, input_noise_std = 0.0 }
     model = { arch = 'wrn-28-10', norm = 'batch' }
@@ -128,14 +130,17 @@ const SADA_JEM: &str = "
     training = { epochs = 200 }
 ";
 
-// DAT's first configuration for CIFAR-10 as released: 300 epochs of adversarial training, then the joint stage at a learning
-// rate of 0.001 with batch norm frozen. The decays end at that rate before the joint stage begins.
-// Differs: crops and flips instead of AutoAugment and cutout; chains start at class centres instead of tiny images; the joint
-// stage has a fixed length, 100 epochs, instead of ending with the curriculum; the best average is not searched for.
+// DAT's first configuration for CIFAR-10: 300 epochs of adversarial training, then the joint stage at a learning rate of 0.001 with
+// batch norm frozen. The decays end at that rate before the joint stage begins.
+// Differs: the network is that of JEM (leaky ReLU, biases, no scaling of inputs by mean and deviation); plain momentum instead of
+// Nesterov's; crops and flips instead of AutoAugment and cutout, with one batch for both terms; attacks begin at a random place in
+// the ball instead of at the image; chains start at class centres instead of tiny images, follow the energy instead of the logit of
+// a class, and begin with one step instead of none; the joint stage has a fixed length, 100 epochs, instead of ending with the
+// curriculum; the best average is not searched for.
 const DAT_CIFAR10: &str = "
     data = { dataset = 'cifar10', batch_size = 128, crop_padding = 4, horizontal_flip = true, augment_energy = false, input_noise_std = 0.0 }
     model = { arch = 'wrn-34-10', norm = 'frozen', norm_momentum = 0.1 }
-    optimizer = { kind = 'sgd', learning_rate = 0.1, weight_decay = 5e-4, decay_epochs = [150, 225], decay_factor = 0.1, ema_decay = 0.99 }
+    optimizer = { kind = 'sgd', learning_rate = 0.1, weight_decay = 5e-4, decay_epochs = [150, 225], decay_factor = 0.1, ema_decay = 0.999 }
     training = { epochs = 400, classifier_epochs = 300, max_chain_steps = 50 }
 ";
 
@@ -317,4 +322,28 @@ pub const PRESETS: &[Preset] = if cfg!(target_arch = "wasm32") { IN_A_PAGE } els
 
 const fn toy(name: &'static str, layers: &'static [&'static str]) -> Preset {
     Preset { name, about: "JEM++ on a 2-D density, seconds", layers }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::RunConfig;
+
+    /// The loss of rebm/training/train.py in xuwangyin/DAT is `BCEWithLogitsLoss(reduction="mean")` of the logits -E of N images and
+    /// N chains, with a `bce_weight` of 1, and its average has a decay of 0.999.
+    #[test]
+    fn dat_weighs_its_energy_loss_and_its_average_as_its_code_does() {
+        let softplus = |x: f64| x.exp().ln_1p();
+        let (data, chains) = ([-1.5, 0.25, 2.0], [0.5, -0.75, 3.0]);
+        let of_data: Vec<f64> = data.iter().map(|energy| softplus(*energy)).collect();
+        let of_chains: Vec<f64> = chains.iter().map(|energy: &f64| softplus(-energy)).collect();
+        let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
+        let released = mean(&[&of_data[..], &of_chains[..]].concat());
+        for preset in ["dat-cifar10", "fashion-dat"] {
+            let RunConfig { objective, optimizer, .. } = RunConfig::preset(preset).unwrap();
+            let ours = objective.p_x_weight * (mean(&of_data) + mean(&of_chains));
+            assert!((ours - released).abs() < 1e-12, "{preset}: {ours} instead of {released}");
+            assert_eq!(objective.p_y_given_x_weight, 1.0);
+            assert_eq!(optimizer.ema_decay, 0.999, "{preset}");
+        }
+    }
 }

@@ -21,8 +21,8 @@ pub enum DataError {
         "data set `custom` is your own images or points: name their folder or file in data.dir"
     )]
     NoPath,
-    /// The user's own folder or file cannot be trained on.
-    #[error("cannot train on {path}: {reason}")]
+    /// The user's own folder or file cannot be trained on, or cannot be measured on.
+    #[error("cannot use {path}: {reason}")]
     Own {
         /// The path of the folder or file.
         path: PathBuf,

@@ -7,7 +7,7 @@ use super::{
     DataError, Dataset, formats,
     found::Found,
     origin::{Origin, Place, items_of},
-    own::{self, OwnFile},
+    own::{self, OwnFile, Purpose},
     sets::{Set, Source, name},
 };
 use crate::{
@@ -69,7 +69,11 @@ impl Splits {
 /// The data set cannot use the folder; or a file is missing, truncated, corrupt or of another format, with its name and
 /// byte counts.
 pub fn load(config: &DataConfig, seed: u64) -> Result<Splits, DataError> {
-    splits(read(config, seed)?, config, seed)
+    load_for(Purpose::Training, config, seed)
+}
+
+fn load_for(purpose: Purpose, config: &DataConfig, seed: u64) -> Result<Splits, DataError> {
+    splits(read(config, seed, purpose)?, config, seed, purpose)
 }
 
 /// Reads the user's own data set from a list of files, as [`load`] does from a folder or a zip archive; messages call it
@@ -83,13 +87,18 @@ pub fn load_files(
     config: &DataConfig,
     seed: u64,
 ) -> Result<Splits, DataError> {
-    splits(own::load_files(name, files, config, seed)?, config, seed)
+    splits(own::load_files(name, files, config, seed)?, config, seed, Purpose::Training)
 }
 
 /// Checks the parts of a data set, holds out a validation part, and chooses the training items.
-fn splits(found: Found, config: &DataConfig, seed: u64) -> Result<Splits, DataError> {
+fn splits(
+    found: Found,
+    config: &DataConfig,
+    seed: u64,
+    purpose: Purpose,
+) -> Result<Splits, DataError> {
     let Found { mut train, validation, mut test, mut origin, settings } = found;
-    if train.is_empty() {
+    if train.is_empty() && (purpose == Purpose::Training || test.is_empty()) {
         return Err(DataError::Empty { dataset: name(config.dataset) });
     }
     if test.is_empty() {
@@ -99,7 +108,9 @@ fn splits(found: Found, config: &DataConfig, seed: u64) -> Result<Splits, DataEr
     if train.shape != test.shape || train.num_pixels() < 2 {
         return Err(DataError::Shapes { train: train.shape, test: test.shape });
     }
-    check_numbers(config, train.len(), validation.is_some())?;
+    if !train.is_empty() {
+        check_numbers(config, train.len(), validation.is_some())?;
+    }
     let validation = match validation {
         Some(validation) => validation,
         None => {
@@ -180,8 +191,8 @@ fn source_of(config: &DataConfig) -> Result<Source, DataError> {
     Ok(source)
 }
 
-/// Reads the data set from where it comes from.
-fn read(config: &DataConfig, seed: u64) -> Result<Found, DataError> {
+/// Reads the data set from where it comes from. Only the user's own data differs by the purpose.
+fn read(config: &DataConfig, seed: u64, purpose: Purpose) -> Result<Found, DataError> {
     let (dataset, source) = (config.dataset, source_of(config)?);
     let given = (!config.dir.is_empty()).then(|| PathBuf::from(&config.dir));
     match source {
@@ -201,10 +212,12 @@ fn read(config: &DataConfig, seed: u64) -> Result<Found, DataError> {
             formats::load(dataset, place)
         }
         #[cfg(not(target_arch = "wasm32"))]
-        Source::Own => own::load(&given.ok_or(DataError::NoPath)?, config, seed),
+        Source::Own => own::load(&given.ok_or(DataError::NoPath)?, config, seed, purpose),
         // A browser has no folders, and its lists of files come through `load_files`.
         #[cfg(target_arch = "wasm32")]
-        Source::Own => Err(DataError::NoPath),
+        Source::Own => match purpose {
+            Purpose::Training => Err(DataError::NoPath),
+        },
     }
 }
 
@@ -215,6 +228,20 @@ fn read(config: &DataConfig, seed: u64) -> Result<Found, DataError> {
 /// # Errors
 /// As [`load`].
 pub fn load_at_hand(config: &DataConfig, seed: u64) -> Result<Splits, DataError> {
+    load(&at_hand(config), seed)
+}
+
+/// Loads what [`load_at_hand`] does, to measure a model: the user's own data needs no training part then.
+///
+/// # Errors
+/// As [`load`].
+#[cfg(not(target_arch = "wasm32"))]
+pub(crate) fn load_to_measure(config: &DataConfig, seed: u64) -> Result<Splits, DataError> {
+    load_for(Purpose::Measuring, &at_hand(config), seed)
+}
+
+/// The data set that is at hand: whole, and the embedded part of it if its files are not available.
+fn at_hand(config: &DataConfig) -> DataConfig {
     let mut config = config.whole();
     if is_embedded(&config) {
         config.dataset = DatasetName::FashionMnistEmbedded;
@@ -222,7 +249,7 @@ pub fn load_at_hand(config: &DataConfig, seed: u64) -> Result<Splits, DataError>
     } else if config.dataset == DatasetName::FashionMnistEmbedded {
         config.dataset = DatasetName::FashionMnist;
     }
-    load(&config, seed)
+    config
 }
 
 /// Whether [`load_at_hand`] returns only the embedded part of the data set.

@@ -30,9 +30,9 @@ pub use batches::{Batch, Batches};
 pub use checksums::Checksums;
 pub use error::DataError;
 pub use facts::{ClassFacts, Facts};
-#[cfg(not(target_arch = "wasm32"))]
-pub(crate) use load::check;
 pub use load::{Splits, is_embedded, load, load_at_hand, load_files, prepare};
+#[cfg(not(target_arch = "wasm32"))]
+pub(crate) use load::{check, load_to_measure};
 #[cfg(not(target_arch = "wasm32"))]
 pub use loose::{Loose, load_images};
 #[cfg(not(target_arch = "wasm32"))]

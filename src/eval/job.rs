@@ -239,7 +239,10 @@ impl<'a> Evaluation<'a> {
         }
         left_out.extend(unjudged);
         let ood = match is_asked(Part::Ood) {
-            true => Some(OodImages::new(config, &splits.test, &request.ood, request.seed)?),
+            true => {
+                let (paths, noise) = (&request.ood, request.shared_noise);
+                Some(OodImages::new(config, &splits.test, paths, noise, request.seed)?)
+            }
             false => None,
         };
         let subject = FrozenModel::new(checkpoint, device)?;
@@ -304,6 +307,7 @@ impl<'a> Evaluation<'a> {
                 path: self.request.path.clone(),
                 sha256: sha256(&self.request.bytes),
                 num_steps: self.checkpoint.counters.step,
+                num_train: self.checkpoint.num_train(),
                 num_weights: weights.map(|tensor| tensor.values.len()).sum(),
             },
             data: DataInfo {
@@ -311,6 +315,7 @@ impl<'a> Evaluation<'a> {
                 is_embedded: data::is_embedded(&config.data),
                 num_train: train.len(),
                 num_test: test.len(),
+                test_sha256: Some(test.sha256()),
                 shape: test.shape,
                 class_names: test.class_names.clone(),
             },

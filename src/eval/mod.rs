@@ -19,10 +19,17 @@ pub mod results;
 mod seen;
 
 pub use attack::cost_of_attacks;
+pub(crate) use attack::shown_radius;
 pub use error::EvalError;
 pub use fid::{FidWeights, ORIGINAL_SHA256};
+pub(crate) use image_quality::{OWN_JUDGE, is_same_model};
 pub use job::evaluate;
 pub use part::{evaluate_part, merge};
 pub use pictures::Picture;
 use progress::Progress;
 pub use request::{EvalFiles, EvalRequest, Part, read_results};
+
+/// What an item of the shape (C, H, W) is called, one and several: a point of the plane is no image.
+pub(crate) fn item_words([_, h, w]: [usize; 3]) -> [&'static str; 2] {
+    if h * w == 1 { ["point", "points"] } else { ["image", "images"] }
+}

@@ -165,6 +165,7 @@ mod tests {
             command: "jempp eval".into(),
             device: "CPU".into(),
             parts: vec![Part::Accuracy],
+            shared_noise: 0.0,
             ood: Vec::new(),
             judge: None,
             fid: None,

@@ -62,6 +62,9 @@ pub struct EvalRequest {
     pub device: String,
     /// The parts to measure; if empty, all parts that this model allows.
     pub parts: Vec<Part>,
+    /// The standard deviation of the noise that data and chains both had in training, 0 for none. The sampler of an evaluation may
+    /// be another than that of the training.
+    pub shared_noise: f64,
     /// IDX files and image folders with out-of-distribution images.
     pub ood: Vec<PathBuf>,
     /// The checkpoint of a classifier that judges the samples instead of the bundled one.
@@ -132,6 +135,7 @@ pub fn read_results(path: &Path) -> Result<Results, EvalError> {
     }
     let mut results: Results =
         serde_json::from_value(value).map_err(|error| wrong(error.to_string()))?;
+    results.config.check_keys().map_err(|error| wrong(error.to_string()))?;
     // Earlier versions used the checkpoint's file name as the name of the model of every run.
     let folder = path.parent().and_then(Path::file_name);
     if let Some(folder) = folder

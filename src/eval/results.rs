@@ -5,7 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 pub use crate::config::{AttackKind, BallNorm};
-use crate::{accuracy::ReliabilityBin, config::RunConfig};
+use crate::{accuracy::ReliabilityBin, config::RunConfig, counts::counted};
 
 /// The version of the file format; files of other versions are not read.
 pub const FORMAT: u32 = 1;
@@ -67,6 +67,17 @@ pub struct Results {
     pub seconds: Vec<(String, f64)>,
 }
 
+impl Results {
+    /// What the test images were attacked with, as in `PGD (20 steps)` or `the worst of PGD and APGD-CE (20 steps)`; none if
+    /// they were not attacked.
+    pub fn attack_name(&self) -> Option<String> {
+        let attack = self.attack.as_ref()?;
+        let worst = if attack.kinds().len() > 1 { "the worst of " } else { "" };
+        let steps = counted(self.config.eval.attack_steps, "step", "steps");
+        Some(format!("{worst}{} ({steps})", attack.names()))
+    }
+}
+
 /// The model that was evaluated.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct EvaluatedModel {
@@ -79,6 +90,9 @@ pub struct EvaluatedModel {
     pub sha256: String,
     /// The number of training steps that the model has done.
     pub num_steps: u64,
+    /// The number of items that the model was trained on; none if that is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub num_train: Option<usize>,
     /// The number of weights.
     pub num_weights: usize,
 }
@@ -90,10 +104,14 @@ pub struct DataInfo {
     pub dataset: String,
     /// Whether these are only the images that are embedded in the program.
     pub is_embedded: bool,
-    /// The number of training images.
+    /// The number of images in the whole training part, which samples are compared with. The model may have been trained on
+    /// fewer: [`EvaluatedModel::num_train`].
     pub num_train: usize,
     /// The number of test images.
     pub num_test: usize,
+    /// The SHA-256 of the test images with their labels and classes, in hexadecimal; none in files of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub test_sha256: Option<String>,
     /// The shape (C, H, W) of one image.
     pub shape: [usize; 3],
     /// The names of the classes.
@@ -258,6 +276,16 @@ impl Defence {
             Self::RefinedWorst => "refined, worst of these attacks",
         }
     }
+
+    /// What a single figure says of its defence behind the name of the attack; none if the defence has no figure of its own,
+    /// because its attacks are only some of those that the worst is taken of.
+    pub(crate) const fn of_figure(self) -> Option<&'static str> {
+        match self {
+            Self::None => Some(""),
+            Self::RefinedWorst => Some(", refined first, worst of all these attacks"),
+            Self::RefinedUnaware | Self::RefinedBpda | Self::RefinedThrough => None,
+        }
+    }
 }
 
 /// Accuracy on attacked test images.
@@ -270,6 +298,33 @@ pub struct Attack {
     /// Attacks that the model does not allow, each with the reason.
     #[serde(default)]
     pub left_out: Vec<(String, String)>,
+}
+
+impl Attack {
+    /// The kinds of attacks that were run, in their order.
+    pub fn kinds(&self) -> Vec<AttackKind> {
+        let mut stages = self.curves.iter().map(|curve| &curve.by_attack);
+        match stages.find(|stages| !stages.is_empty()) {
+            Some(stages) => stages.iter().map(|stage| stage.attack).collect(),
+            // A file of an earlier version, which had no other attack.
+            None => vec![AttackKind::Pgd],
+        }
+    }
+
+    /// The names of the attacks, as in `PGD, APGD-CE and APGD-DLR`.
+    pub fn names(&self) -> String {
+        joined(self.kinds())
+    }
+}
+
+/// The names of attacks, as in `PGD, APGD-CE and APGD-DLR`.
+fn joined(kinds: impl IntoIterator<Item = AttackKind>) -> String {
+    let names: Vec<&str> = kinds.into_iter().map(AttackKind::name).collect();
+    match names.split_last() {
+        Some((last, others @ [_, ..])) => format!("{} and {last}", others.join(", ")),
+        Some((last, [])) => last.to_string(),
+        None => String::new(),
+    }
 }
 
 /// Accuracy as a function of ε, for one norm and one defence.
@@ -293,13 +348,8 @@ pub struct AttackCurve {
 impl AttackCurve {
     /// The name of a stage: its attack, and all before it.
     pub fn name_of_stage(&self, index: usize) -> String {
-        let names: Vec<&str> =
-            self.by_attack[..=index].iter().map(|stage| stage.attack.name()).collect();
-        match names.split_last() {
-            Some((last, [])) => format!("{last} alone"),
-            Some((last, others)) => format!("{} and {last}", others.join(", ")),
-            None => String::new(),
-        }
+        let alone = if index == 0 { " alone" } else { "" };
+        joined(self.by_attack[..=index].iter().map(|stage| stage.attack)) + alone
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use safetensors::{Dtype, tensor::TensorView};
 
-use super::{InteropError, names::Place, norm_name};
+use super::{InteropError, facts, names::Place};
 use crate::checkpoint::Checkpoint;
 
 /// Writes the network as a safetensors file, with the weights for sampling, PyTorch's names and layouts, all in f32.
@@ -12,7 +12,8 @@ use crate::checkpoint::Checkpoint;
 /// The file also holds what a strict `load_state_dict` of the official code requires: batch norm's
 /// `num_batches_tracked` (i64, the training steps done) and an `energy_output` of zeros, which the classifier does not
 /// use. With `with_buffer`, it holds the chains, if there are any, as `replay_buffer` (N, C, H, W). Its metadata hold
-/// `format` = `pt`, `arch`, `norm`, and as JSON `input_shape` and `class_names`.
+/// `format` = `pt`, `arch`, `norm`, and as JSON `input_shape` and `class_names`; and `temperature`, which divides the logits
+/// for p(y|x), if one was fitted.
 ///
 /// # Errors
 /// The weights do not belong to a known network.
@@ -43,16 +44,8 @@ pub fn export(checkpoint: &Checkpoint, with_buffer: bool) -> Result<Vec<u8>, Int
         tensors.push((name, Dtype::I64, Vec::new(), steps.to_vec()));
     }
 
-    let config = &checkpoint.config.model;
-    let metadata = [
-        ("format", "pt".to_string()),
-        ("arch", config.arch.clone()),
-        ("norm", norm_name(config.norm).to_string()),
-        ("input_shape", serde_json::json!(checkpoint.input_shape).to_string()),
-        ("class_names", serde_json::json!(checkpoint.class_names).to_string()),
-    ];
-    let metadata: HashMap<_, _> =
-        metadata.into_iter().map(|(key, value)| (key.to_string(), value)).collect();
+    let facts = std::iter::once(("format", "pt".to_string())).chain(facts(checkpoint));
+    let metadata: HashMap<_, _> = facts.map(|(key, value)| (key.to_string(), value)).collect();
     let serialise = |error| InteropError::Serialise(format!("the tensors: {error}"));
     let views: Vec<(&str, TensorView)> = tensors
         .iter()

@@ -17,7 +17,7 @@ mod pickle;
 use std::path::PathBuf;
 
 use crate::{
-    checkpoint::CheckpointError,
+    checkpoint::{Checkpoint, CheckpointError},
     class_centers::ClassCentersError,
     config::{ConfigError, Norm},
     data::DataError,
@@ -121,8 +121,22 @@ impl From<pickle::Refusal> for InteropError {
     }
 }
 
+/// What an exported file says about the model beside its tensors, by name: `arch` and `norm`, as JSON `input_shape` and
+/// `class_names`, and `temperature`, which divides the logits for p(y|x), if one was fitted.
+fn facts(checkpoint: &Checkpoint) -> Vec<(&'static str, String)> {
+    let config = &checkpoint.config.model;
+    let mut facts = vec![
+        ("arch", config.arch.clone()),
+        ("norm", norm_name(config.norm).to_string()),
+        ("input_shape", serde_json::json!(checkpoint.input_shape).to_string()),
+        ("class_names", serde_json::json!(checkpoint.class_names).to_string()),
+    ];
+    facts.extend(checkpoint.counters.temperature.map(|t| ("temperature", t.to_string())));
+    facts
+}
+
 /// The name of a norm in PyTorch code, where batch norm is one module with any statistics.
-pub(crate) fn norm_name(norm: Norm) -> &'static str {
+fn norm_name(norm: Norm) -> &'static str {
     match norm {
         Norm::None => "none",
         Norm::Batch | Norm::Frozen => "batch",

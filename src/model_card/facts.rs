@@ -1,7 +1,6 @@
 //! What is known of a data set and of a method beyond the checkpoint: titles, licences, papers.
 
 use crate::{
-    checkpoint::Checkpoint,
     config::{DatasetName, GapLoss, RunConfig, SamKind},
     data,
 };
@@ -86,27 +85,38 @@ fn of_official(dataset: DatasetName) -> Facts {
     }
 }
 
+/// Whether the loss of a model has a cross entropy, so that its p(y|x) is trained.
+pub(super) fn classifies(config: &RunConfig) -> bool {
+    config.objective.p_y_given_x_weight > 0.0
+}
+
 /// The tags of a model.
-pub(super) fn tags(checkpoint: &Checkpoint) -> Vec<&'static str> {
-    let objective = &checkpoint.config.objective;
-    let mut tags = Vec::new();
-    if objective.needs_chains() {
-        tags.extend(["energy-based-model", "joint-energy-model", "langevin-dynamics"]);
+pub(super) fn tags(config: &RunConfig) -> Vec<&'static str> {
+    let objective = &config.objective;
+    let (classifies, has_chains) = (classifies(config), objective.needs_chains());
+    let tags = [
+        ("energy-based-model", has_chains || !classifies),
+        ("joint-energy-model", has_chains && classifies),
+        ("langevin-dynamics", has_chains),
+        ("adversarial-training", objective.attacks_images()),
+        ("classifier", classifies && !has_chains && !objective.attacks_images()),
+    ];
+    tags.into_iter().filter_map(|(tag, is_true)| is_true.then_some(tag)).collect()
+}
+
+/// What Hugging Face lists a model of images under; none if it was trained for no task that is known there.
+pub(super) fn pipeline_tag(config: &RunConfig) -> Option<&'static str> {
+    match (classifies(config), config.objective.needs_chains()) {
+        (true, _) => Some("image-classification"),
+        (false, true) => Some("unconditional-image-generation"),
+        (false, false) => None,
     }
-    if objective.adversarial_radius > 0.0 {
-        tags.push("adversarial-training");
-    }
-    if tags.is_empty() {
-        tags.push("classifier");
-    }
-    tags
 }
 
 /// The papers whose methods a run used, with links.
 pub(super) fn papers(config: &RunConfig) -> Vec<&'static str> {
     let RunConfig { objective, optimizer, .. } = config;
     let has_chains = objective.needs_chains();
-    let is_attacked = objective.adversarial_radius > 0.0;
     let used = [
         (has_chains, "JEM: [arXiv:1912.03263](https://arxiv.org/abs/1912.03263)"),
         (has_chains, "JEM++: [arXiv:2109.09032](https://arxiv.org/abs/2109.09032)"),
@@ -114,9 +124,12 @@ pub(super) fn papers(config: &RunConfig) -> Vec<&'static str> {
             has_chains && objective.gap_loss == GapLoss::Logistic,
             "logistic energy loss (DAT): [arXiv:2510.13872](https://arxiv.org/abs/2510.13872)",
         ),
-        (is_attacked, "adversarial training: [arXiv:1706.06083](https://arxiv.org/abs/1706.06083)"),
         (
-            is_attacked && objective.adversarial_gap_weight > 0.0,
+            objective.attacks_images(),
+            "adversarial training: [arXiv:1706.06083](https://arxiv.org/abs/1706.06083)",
+        ),
+        (
+            objective.adversarial_radius > 0.0 && objective.adversarial_gap_weight > 0.0,
             "adversarial energy gap (EB-JDAT): [arXiv:2505.19459](https://arxiv.org/abs/2505.19459)",
         ),
         (

@@ -2,11 +2,15 @@
 
 use super::{Subject, facts, yaml::Yaml};
 use crate::{
-    checkpoint::Checkpoint,
+    checkpoint::{Checkpoint, Counters},
     config::{BallNorm, DatasetName},
-    counts::grouped,
+    counts::{counted, grouped},
     data,
-    eval::results::{Defence, Estimate, Fid, Results, Score},
+    eval::{
+        item_words,
+        results::{Estimate, Fid, Results, Score},
+        shown_radius,
+    },
 };
 
 /// The name that an evaluation gives to new chains.
@@ -22,7 +26,8 @@ pub(super) enum Task {
 /// A measured number.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Figure {
-    /// None for a value of the real test images, which the model's value is compared with.
+    /// None for a value that is no result of the model: of the real test images, of earlier weights, or of a task that it was
+    /// not trained for.
     task: Option<Task>,
     /// The kind of number, as a word for programs.
     pub(super) metric: &'static str,
@@ -36,6 +41,11 @@ pub(super) struct Figure {
 }
 
 impl Figure {
+    /// Whether it is a result of the model, for the front matter.
+    pub(super) fn is_listed(&self) -> bool {
+        self.task.is_some()
+    }
+
     /// The value with its interval, for people.
     pub(super) fn shown(&self) -> String {
         let number = |value: f64| match self.is_share {
@@ -51,19 +61,28 @@ impl Figure {
 
 /// The figures of a model: those of an evaluation or, without one, the accuracy that its training measured.
 pub(super) fn figures(checkpoint: &Checkpoint, results: Option<&Results>) -> Vec<Figure> {
+    let classification = facts::classifies(&checkpoint.config).then_some(Task::Classification);
     let Some(results) = results else {
-        let accuracy = checkpoint.counters.test_accuracy;
+        let Counters { step, test_accuracy, evaluated_step, .. } = checkpoint.counters;
+        // Early versions did not store the step.
+        let earlier = evaluated_step.filter(|evaluated| *evaluated != step);
+        let when = earlier.map(|evaluated| {
+            let [evaluated, all] = [evaluated, step].map(|steps| grouped(steps as usize));
+            format!(" after {evaluated} of its {all} steps")
+        });
         let figure = |value| Figure {
-            task: Some(Task::Classification),
+            task: classification.filter(|_| earlier.is_none()),
             metric: "accuracy",
-            name: "accuracy on the test set, as training measured it".into(),
+            name: format!(
+                "accuracy on the test set, as training measured it{}",
+                when.unwrap_or_default()
+            ),
             value,
             interval: None,
             is_share: true,
         };
-        return accuracy.map(figure).into_iter().collect();
+        return test_accuracy.map(figure).into_iter().collect();
     };
-    let classification = Some(Task::Classification);
     let mut found = Vec::new();
     let mut add = |task, metric, name: String, is_share, estimate: Estimate| {
         let Estimate { value, low, high } = estimate;
@@ -97,17 +116,21 @@ pub(super) fn figures(checkpoint: &Checkpoint, results: Option<&Results>) -> Vec
             add(classification, "roc_auc", name, false, separation.auroc);
         }
     }
+    let attack = results.attack_name().unwrap_or_default();
+    let shape = results.data.shape;
+    let [_, items] = item_words(shape);
     for curve in results.attack.iter().flat_map(|part| &part.curves) {
-        let defence = match curve.defence {
-            Defence::None => "",
-            Defence::RefinedWorst => ", refined first, worst of the attacks that know it",
-            _ => continue,
-        };
+        let Some(defence) = curve.defence.of_figure() else { continue };
         for (radius, accuracy) in curve.points.iter().filter(|(radius, _)| *radius > 0.0) {
-            let unit = if curve.norm == BallNorm::Linf { "/255" } else { "" };
+            let radius = shown_radius(curve.norm, *radius, shape);
+            let unit = match (curve.norm, shape) {
+                (_, [_, 1, 1]) => " in x",
+                (BallNorm::Linf, _) => "/255",
+                (BallNorm::L2, _) => "",
+            };
             let (norm, count) = (curve.norm.name(), grouped(curve.num_images));
             let name = format!(
-                "accuracy under {norm} attack, ε = {radius}{unit}{defence} ({count} images)"
+                "accuracy under {attack}, {norm} ε = {radius}{unit}{defence} ({count} {items})"
             );
             add(classification, "robust_accuracy", name, true, *accuracy);
         }
@@ -116,27 +139,41 @@ pub(super) fn figures(checkpoint: &Checkpoint, results: Option<&Results>) -> Vec
     for (index, set) in sets.enumerate() {
         // The first set holds the real test images.
         let task = (index > 0).then_some(Task::Generation);
-        let steps = match set.name == FRESH {
-            true => format!(" after {} steps", grouped(results.config.eval.sample_steps)),
-            false => String::new(),
-        };
+        let steps = after_steps(results, &set.name);
         let name = format!("Fréchet distance of {} {}{steps}", grouped(set.count), set.name);
         add(task, "frechet_distance", name, false, set.frechet);
     }
-    found.extend(results.fid.iter().flat_map(fids));
+    found.extend(results.fid.iter().flat_map(|part| fids(part, results)));
     found
 }
 
-/// The FID of every set of images. With weights of unknown origin it is only some Fréchet distance.
-fn fids(part: &Fid) -> impl Iterator<Item = Figure> {
-    let (metric, title) = match part.network.is_original {
-        true => ("fid", "FID"),
-        false => ("frechet_distance", "Fréchet distance (Inception weights of unknown origin)"),
+/// How long the chains of a set ran, if they are new ones.
+fn after_steps(results: &Results, set: &str) -> String {
+    match set == FRESH {
+        true => format!(" after {} steps", grouped(results.config.eval.sample_steps)),
+        false => String::new(),
+    }
+}
+
+/// The FID of every set of images. With weights of unknown origin it is only some Fréchet distance; and to fewer than all
+/// training images of the data set it is not the number that programs may compare under the name of FID.
+fn fids(part: &Fid, results: &Results) -> impl Iterator<Item = Figure> {
+    let title = match part.network.is_original {
+        true => "FID",
+        false => "Fréchet distance (Inception weights of unknown origin)",
     };
+    let is_whole = part.num_reference == results.data.num_train && !results.data.is_embedded;
+    let metric = if part.network.is_original && is_whole { "fid" } else { "frechet_distance" };
+    let reference = counted(part.num_reference, "training image", "training images");
     part.sets.iter().enumerate().map(move |(index, set)| Figure {
         task: (index > 0).then_some(Task::Generation),
         metric,
-        name: format!("{title} of {} {}", grouped(set.count), set.name),
+        name: format!(
+            "{title} of {} {}{} to {reference}",
+            grouped(set.count),
+            set.name,
+            after_steps(results, &set.name)
+        ),
         value: set.fid,
         interval: None,
         is_share: false,

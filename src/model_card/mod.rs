@@ -11,7 +11,7 @@ mod figures;
 mod sections;
 mod yaml;
 
-use crate::{checkpoint::Checkpoint, config::RunConfig, eval::results::Results, files::sha256};
+use crate::{checkpoint::Checkpoint, eval::results::Results, files::sha256};
 use figures::{Figure, figures};
 use yaml::Yaml;
 
@@ -66,8 +66,8 @@ pub fn is_license(name: &str) -> bool {
 
 /// The front matter without its lines of dashes.
 fn front_matter(subject: &Subject, figures: &[Figure]) -> String {
-    let RunConfig { data, .. } = &subject.checkpoint.config;
-    let facts = facts::of(data.dataset, subject.data_name);
+    let config = &subject.checkpoint.config;
+    let facts = facts::of(config.data.dataset, subject.data_name);
     let licenses: Vec<Yaml> = subject.licenses.iter().map(Yaml::text).collect();
     let license = match licenses.as_slice() {
         [] => Yaml::text(UNKNOWN),
@@ -75,7 +75,7 @@ fn front_matter(subject: &Subject, figures: &[Figure]) -> String {
         _ => Yaml::List(licenses),
     };
     let mut metrics: Vec<&str> = Vec::new();
-    for figure in figures {
+    for figure in figures.iter().filter(|figure| figure.is_listed()) {
         if !metrics.contains(&figure.metric) {
             metrics.push(figure.metric);
         }
@@ -84,12 +84,14 @@ fn front_matter(subject: &Subject, figures: &[Figure]) -> String {
     let mut entries = vec![
         ("license", license),
         ("library_name", Yaml::text("jempp")),
-        ("tags", list(facts::tags(subject.checkpoint))),
+        ("tags", list(facts::tags(config))),
         ("datasets", list(facts.hub.into_iter().collect())),
         ("metrics", list(metrics)),
     ];
-    if subject.checkpoint.input_shape[1] > 1 {
-        entries.push(("pipeline_tag", Yaml::text("image-classification")));
+    if subject.checkpoint.input_shape[1] > 1
+        && let Some(tag) = facts::pipeline_tag(config)
+    {
+        entries.push(("pipeline_tag", Yaml::text(tag)));
     }
     entries.push((
         "model-index",

@@ -3,8 +3,9 @@
 use super::{Figure, Subject, UNKNOWN, facts};
 use crate::{
     checkpoint::Checkpoint,
-    config::{GapLoss, Norm, RunConfig, SECTIONS},
+    config::{DatasetName, GapLoss, Norm, RunConfig, SECTIONS},
     counts::{counted, grouped},
+    data,
     eval::results::{Defence, Results},
 };
 
@@ -19,7 +20,7 @@ pub(super) fn all(subject: &Subject, figures: &[Figure]) -> String {
     [
         format!("# {}", subject.name),
         what_it_is(subject),
-        format!("## Data\n\n{}", data(subject)),
+        format!("## Data\n\n{}", about_data(subject)),
         format!("## Recipe\n\n{}", recipe(subject.checkpoint)),
         format!("## Figures\n\n{}", measured(subject, figures)),
         format!("## Limits\n\n{}", bullets(limits(subject))),
@@ -32,21 +33,36 @@ pub(super) fn all(subject: &Subject, figures: &[Figure]) -> String {
 fn what_it_is(subject: &Subject) -> String {
     let checkpoint = subject.checkpoint;
     let RunConfig { model, objective, .. } = &checkpoint.config;
-    let kind = match (objective.needs_chains(), objective.adversarial_radius > 0.0) {
-        (true, false) => {
+    let trained_for = (
+        facts::classifies(&checkpoint.config),
+        objective.needs_chains(),
+        objective.attacks_images(),
+    );
+    let kind = match trained_for {
+        (true, true, false) => {
             "A joint energy-based model: one network that classifies its inputs and is also a generative model. Its logits \
-             f(x) give p(y|x) = softmax f(x) and an energy E(x) = -log-sum-exp f(x); Langevin chains on this energy draw \
-             samples like the training data."
+             f(x) give p(y|x) = softmax f(x) and an energy E(x) = -log-sum-exp f(x); Langevin chains on this energy are its \
+             samples."
         }
-        (true, true) => {
-            "A joint energy-based model with adversarial training: one network that classifies its inputs, also under small \
-             attacks, and is a generative model too. Its logits f(x) give p(y|x) = softmax f(x) and an energy E(x) = \
-             -log-sum-exp f(x); Langevin chains on this energy draw samples like the training data."
+        (true, true, true) => {
+            "A joint energy-based model with adversarial training: one network that was trained to classify its inputs, also \
+             under small attacks, and is a generative model too. Its logits f(x) give p(y|x) = softmax f(x) and an energy \
+             E(x) = -log-sum-exp f(x); Langevin chains on this energy are its samples."
         }
-        (false, true) => {
+        (true, false, true) => {
             "A classifier with adversarial training: p(y|x) = softmax f(x), where f(x) are its logits."
         }
-        (false, false) => "A plain classifier: p(y|x) = softmax f(x), where f(x) are its logits.",
+        (true, false, false) => {
+            "A plain classifier: p(y|x) = softmax f(x), where f(x) are its logits."
+        }
+        (false, true, _) => {
+            "An energy-based model: its energy is E(x) = -log-sum-exp f(x), where f(x) are the outputs of its network, one for \
+             each class. Langevin chains on this energy are its samples."
+        }
+        (false, false, _) => {
+            "A network with an energy E(x) = -log-sum-exp f(x), where f(x) are its outputs, one for each class. It was trained \
+             neither to classify nor to sample."
+        }
     };
     let num_weights: usize =
         checkpoint.sampling_weights().values().map(|tensor| tensor.values.len()).sum();
@@ -66,28 +82,48 @@ fn what_it_is(subject: &Subject) -> String {
     )
 }
 
-fn data(subject: &Subject) -> String {
+fn about_data(subject: &Subject) -> String {
     let Checkpoint { config, class_names, input_shape: [c, h, w], .. } = subject.checkpoint;
     let facts = facts::of(config.data.dataset, subject.data_name);
-    let counts = match subject.results {
-        Some(results) if results.config.data.dataset == config.data.dataset => {
-            let [train, test] = [results.data.num_train, results.data.num_test].map(grouped);
-            format!(", {train} training and {test} test items")
-        }
-        _ => String::new(),
-    };
     let input = match (*c, *h, *w) {
         (2, 1, 1) => "points (x, y)".to_string(),
         (c, h, w) => format!("images of {h}×{w} pixels with {}", counted(c, "channel", "channels")),
     };
     let names: Vec<String> = class_names.iter().map(plain).collect();
     format!(
-        "{}{counts}: {input}, scaled to [-1, 1], in {}: {}. {}",
+        "{}: {input}, scaled to [-1, 1], in {}: {}. {} {}",
         facts.title,
         counted(class_names.len(), "class", "classes"),
         names.join(", "),
+        trained_on(subject.checkpoint),
         facts.licence
     )
+}
+
+/// How many items the model was trained on, as a sentence. Where their number is not known, the settings still say which
+/// they were.
+fn trained_on(checkpoint: &Checkpoint) -> String {
+    let RunConfig { data, .. } = &checkpoint.config;
+    if checkpoint.counters.step == 0 {
+        return "Which items it was trained on is unknown.".into();
+    }
+    // How many points are drawn is a setting.
+    let drawn =
+        data::is_density(data.dataset).then(|| data.num_points.saturating_sub(data.num_validation));
+    let place = match data.dataset {
+        DatasetName::FashionMnistEmbedded => " inside jempp",
+        _ => "",
+    };
+    let held_out = counted(data.num_validation, "held-out item", "held-out items");
+    let (items, others) = match checkpoint.num_train().or(drawn) {
+        Some(count) => (
+            counted(count, "training item", "training items"),
+            format!("; beside them, training had {held_out}"),
+        ),
+        None => ("all training items".into(), format!(" except {held_out}")),
+    };
+    let others = if data.num_validation > 0 { others } else { String::new() };
+    format!("It was trained on {items}{place}{others}.")
 }
 
 fn recipe(checkpoint: &Checkpoint) -> String {
@@ -167,25 +203,28 @@ fn measured(subject: &Subject, figures: &[Figure]) -> String {
             100.0 * samples.judge.accuracy
         )
     });
+    let fid = results.fid.as_ref().map(|fid| {
+        format!(
+            " FID is taken in the features of the Inception network in {} (SHA-256 {}). Fewer images give a larger FID; \
+             published values mostly use 50,000.",
+            plain(&fid.network.name),
+            fid.network.sha256
+        )
+    });
     let attack = results.attack.as_ref().map(|attack| {
         let eval = &results.config.eval;
         let refined = match attack.curves.iter().any(|curve| curve.defence == Defence::RefinedWorst)
         {
-            true => format!(" Refined means: {}.", plain(&attack.refinement)),
+            true => format!(
+                " Refined means: {}. Refined images are attacked with and without knowledge of this.",
+                plain(&attack.refinement)
+            ),
             false => String::new(),
         };
-        let stages = attack.curves.iter().flat_map(|curve| &curve.by_attack);
-        let mut names: Vec<&str> = Vec::new();
-        for name in stages.map(|stage| stage.attack.name()) {
-            if !names.contains(&name) {
-                names.push(name);
-            }
-        }
-        // Files of earlier versions do not name the only attack that there was.
-        let names = if names.is_empty() { "PGD".to_string() } else { names.join(", ") };
         format!(
-            " Attacks take {} each ({names}); an image counts as correct only if all of them fail.{refined}",
+            " Attacks take {} each ({}); an image counts as correct only if all of them fail.{refined}",
             counted(eval.attack_steps, "step", "steps"),
+            attack.names()
         )
     });
     let packing = match subject.checkpoint.is_packed() {
@@ -194,15 +233,38 @@ fn measured(subject: &Subject, figures: &[Figure]) -> String {
     };
     format!(
         "Measured by jempp {} on {} test items ({}). Brackets hold 95 % intervals: how much a figure would change with other \
-         test images, not with another training run.{packing}{}{}{table}\n\n{}The command was:\n\n```\n{}\n```",
+         test images, not with another training run.{packing}{}{}{}{}{table}\n\n{}The command was:\n\n```\n{}\n```",
         results.jempp,
         grouped(results.data.num_test),
         results.device,
+        other_settings(subject.checkpoint, results),
         judge.unwrap_or_default(),
+        fid.unwrap_or_default(),
         attack.unwrap_or_default(),
         missing(results),
         results.command.replace(['`', '\n'], " ")
     )
+}
+
+/// The settings of an evaluation that are not those of the model, as a sentence.
+fn other_settings(checkpoint: &Checkpoint, results: &Results) -> String {
+    let is_read = |key: &str| match key.split_once('.') {
+        Some(("sampler", _)) => true,
+        // Results do not hold the folder.
+        Some(("data", name)) => name != "dir",
+        _ => ["model.norm", "model.split"].contains(&key),
+    };
+    let found = checkpoint.config.differences(&results.config);
+    let settings = found.into_iter().filter(|difference| is_read(&difference.key));
+    let settings: Vec<String> =
+        settings.map(|difference| format!("`{} = {}`", difference.key, difference.there)).collect();
+    match settings.is_empty() {
+        true => String::new(),
+        false => format!(
+            " It was measured with other settings than those above: {}.",
+            settings.join(", ")
+        ),
+    }
 }
 
 /// The parts of an evaluation that were not measured, as a sentence.

@@ -2,9 +2,9 @@
 
 use std::{io::Cursor, path::Path};
 
+use gif::DecodeOptions;
 use image::{
-    AnimationDecoder, ColorType, DynamicImage, ImageDecoder, ImageFormat, Rgb, RgbImage,
-    codecs::{gif::GifDecoder, png::PngDecoder, webp::WebPDecoder},
+    ColorType, DynamicImage, ImageDecoder, ImageFormat, Rgb, RgbImage,
     imageops::{self, FilterType},
     metadata::Orientation,
 };
@@ -45,19 +45,40 @@ pub(crate) fn header(bytes: &[u8], path: &Path) -> Result<Header, PictureError> 
     })
 }
 
-/// Whether a picture has more than one frame. A damaged one has none.
+/// Whether a picture has more than one frame. No frame is decoded, because the size of the picture is not checked yet.
 fn is_animated(bytes: &[u8]) -> bool {
-    let content = Cursor::new(bytes);
     match format_of(bytes) {
         Some(ImageFormat::Gif) => {
-            GifDecoder::new(content).is_ok_and(|gif| gif.into_frames().take(2).count() == 2)
+            let mut options = DecodeOptions::new();
+            options.skip_frame_decoding(true);
+            options
+                .read_info(Cursor::new(bytes))
+                .is_ok_and(|mut gif| (0..2).all(|_| matches!(gif.next_frame_info(), Ok(Some(_)))))
         }
-        Some(ImageFormat::WebP) => WebPDecoder::new(content).is_ok_and(|webp| webp.has_animation()),
-        Some(ImageFormat::Png) => {
-            PngDecoder::new(content).is_ok_and(|png| png.is_apng().unwrap_or(false))
+        // The chunk that a WebP of more than one picture begins with has a bit for it.
+        Some(ImageFormat::WebP) => {
+            matches!(bytes.get(12..21), Some([b'V', b'P', b'8', b'X', .., flags]) if flags & 2 > 0)
         }
+        Some(ImageFormat::Png) => is_animated_png(bytes),
         _ => false,
     }
+}
+
+/// Whether a chunk before the pixels of a PNG says that it is animated.
+fn is_animated_png(bytes: &[u8]) -> bool {
+    let mut rest = bytes.get(8..).unwrap_or_default();
+    while let Some(([a, b, c, d, kind @ ..], body)) = rest.split_first_chunk::<8>() {
+        match kind {
+            b"acTL" => return true,
+            b"IDAT" => return false,
+            // A chunk ends with four bytes of a checksum.
+            _ => {
+                let len = u32::from_be_bytes([*a, *b, *c, *d]) as usize;
+                rest = body.get(len.saturating_add(4)..).unwrap_or_default();
+            }
+        }
+    }
+    false
 }
 
 /// Whether every pixel of a picture is grey.

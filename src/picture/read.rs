@@ -18,6 +18,8 @@ use crate::files;
 
 /// Limit on the bytes of one file and on the decoded size of its pixels: 89 million pixels of three bytes.
 pub(crate) const MAX_BYTES: u64 = 256 << 20;
+/// Limit on what is unpacked beside the pixels, and on a frame that is larger than its picture.
+const MAX_BESIDE: u64 = 16 << 20;
 /// The number of bytes at the start of a file that identify its format.
 #[cfg(not(target_arch = "wasm32"))]
 const START_BYTES: u64 = 16;
@@ -76,18 +78,24 @@ pub(super) fn decoder_of<'a>(
     if !format.reading_enabled() {
         return Err(PictureError::Format { path: name(), format: format.extensions_str()[0] });
     }
-    if !is_whole(format, bytes) {
-        return Err(PictureError::Cut(name()));
-    }
+    let whole = whole(format, bytes);
+    let (bytes, largest_frame) = whole.ok_or_else(|| PictureError::Cut(name()))?;
+    let refused = |source| image_error("read", path, source);
     let mut limits = Limits::no_limits();
-    limits.max_alloc = Some(2 * MAX_BYTES);
+    // The decoder of PNG takes up to three times the bytes of a text. It also unpacks the colour profile, which may be a
+    // thousand times as large as in the file; without one that is too large, it still reads the picture.
+    limits.max_alloc = Some(3 * bytes.len() as u64 + MAX_BESIDE);
     let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
-    reader.limits(limits);
-    let decoder = reader.into_decoder().map_err(|source| image_error("read", path, source))?;
+    reader.limits(limits.clone());
+    let mut decoder = reader.into_decoder().map_err(refused)?;
     let (width, height) = decoder.dimensions();
     if width == 0 || height == 0 || decoder.total_bytes() > MAX_BYTES {
         return Err(PictureError::Size { path: name(), width, height });
     }
+    // The frame of a GIF or a WebP may be larger than the picture. Only the decoder of GIF looks at the limit.
+    limits.max_alloc = Some(decoder.total_bytes().max(MAX_BESIDE));
+    limits.clone().reserve(largest_frame).map_err(refused)?;
+    decoder.set_limits(limits).map_err(refused)?;
     Ok(decoder)
 }
 
@@ -121,20 +129,38 @@ pub(super) fn format_of(bytes: &[u8]) -> Option<ImageFormat> {
     image::guess_format(bytes).ok()
 }
 
-/// Whether the file is complete, for formats whose decoders fill in missing data.
-fn is_whole(format: ImageFormat, bytes: &[u8]) -> bool {
+/// The bytes of a picture without what follows it, and the number of bytes that its largest frame takes, or `None` if the
+/// end is missing. Checked are only formats whose decoders fill in missing data, or make room before they check.
+fn whole(format: ImageFormat, bytes: &[u8]) -> Option<(&[u8], u64)> {
     match format {
-        ImageFormat::Jpeg => jpeg_ends(bytes),
-        // A WebP file has eight bytes, then the number of bytes that bytes 4 to 7 state.
-        ImageFormat::WebP => match bytes.get(4..8) {
-            Some(len) => {
-                let len = u32::from_le_bytes([len[0], len[1], len[2], len[3]]);
-                bytes.len() as u64 >= 8 + u64::from(len)
-            }
-            None => false,
-        },
-        _ => true,
+        ImageFormat::Jpeg => jpeg_ends(bytes).then_some((bytes, 0)),
+        ImageFormat::WebP => whole_webp(bytes),
+        _ => Some((bytes, 0)),
     }
+}
+
+/// As [`whole`], of a WebP. Its decoder makes room for a chunk before it knows that the chunk is there, and for the pixels
+/// of a lossy frame before it compares the frame with the picture.
+fn whole_webp(bytes: &[u8]) -> Option<(&[u8], u64)> {
+    // A WebP file has eight bytes, then the number of bytes that bytes 4 to 7 state.
+    let len = u32::from_le_bytes(*bytes.get(4..)?.first_chunk::<4>()?) as usize;
+    let bytes = bytes.get(..len.saturating_add(8))?;
+    let mut rest = bytes.get(12..)?;
+    let mut num_pixels = 0u64;
+    while let Some(([kind @ .., a, b, c, d], body)) = rest.split_first_chunk::<8>() {
+        let len = u32::from_le_bytes([*a, *b, *c, *d]) as usize;
+        let chunk = body.get(..len)?;
+        if kind == b"VP8 "
+            && let Some([a, b, c, d]) = chunk.get(6..10)
+        {
+            let side = |bytes| u64::from(u16::from_le_bytes(bytes) & 0x3fff);
+            num_pixels = num_pixels.max(side([*a, *b]) * side([*c, *d]));
+        }
+        // The chunks of a frame follow the 16 bytes of its own.
+        let skipped = if kind == b"ANMF" { 16 } else { len + len % 2 };
+        rest = body.get(skipped..).unwrap_or_default();
+    }
+    Some((bytes, 3 * num_pixels))
 }
 
 /// Whether the markers of a JPEG lead to its end marker.

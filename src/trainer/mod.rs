@@ -252,8 +252,12 @@ impl Trainer {
         }
         let (class_centers, cut) =
             ClassCentersData::estimate_with(&train, &config.class_centers, on_class)?;
-        let counters =
-            Counters { learning_rate_factor: 1.0, smoothed_auc: 0.5, ..Counters::default() };
+        let counters = Counters {
+            learning_rate_factor: 1.0,
+            smoothed_auc: 0.5,
+            num_train: Some(train.len() as u64),
+            ..Counters::default()
+        };
         let mut trainer =
             Self::assemble(config, train, device, demand, class_centers, counters, None)?;
         trainer.ranks = ranks.clone();

@@ -17,9 +17,25 @@ use crate::{
     trainer::Trainer,
 };
 
-/// The note of a run that is resumed on data that has changed.
-const OTHER_DATA: &str = "the data is not the one that this run began with: items were added, removed or changed. If the test part is \
-     chosen by the seed, it may now hold images that the model has learned from; a folder `test` of its own stays apart";
+/// The note of a run that is resumed on data of which these parts have changed, if any has.
+fn other_data(changed: &[&str]) -> Option<String> {
+    let of_validation = changed.contains(&"validation").then_some(
+        ". Accuracies on the validation part, by which the best model is kept and a run may end early, are of other images \
+         than before",
+    );
+    let of_others = changed.iter().any(|part| *part != "validation").then_some(
+        ". If the test part is chosen by the seed, it may now hold images that the model has learned from; a folder `test` of \
+         its own stays apart",
+    );
+    (!changed.is_empty()).then(|| {
+        format!(
+            "the data is not the one that this run began with: items were added, removed or changed in these parts: {}{}{}",
+            changed.join(", "),
+            of_validation.unwrap_or_default(),
+            of_others.unwrap_or_default()
+        )
+    })
+}
 
 impl Training {
     /// Starts a new run in the folder `out`: reads the data, estimates the class centres and saves a first checkpoint.
@@ -146,10 +162,11 @@ impl Training {
                 });
             }
             run.notes.extend(edits_of(&run.folder, &before));
-            if counters.data.is_some() && checksums != counters.data {
-                run.notes.push(OTHER_DATA.into());
+            if let Some(now) = checksums {
+                let before = counters.data.unwrap_or(now);
+                run.notes.extend(other_data(&before.changed(now)));
+                run.trainer.counters_mut().data = Some(before.completed(now));
             }
-            run.trainer.counters_mut().data = counters.data.or(checksums);
             on_event(TrainingEvent::Ready(Box::new(run.description.clone())));
             run.folder.rewind(&counters)?;
             if config != before {

@@ -93,6 +93,8 @@ pub enum TrainingEvent {
         best: Option<(Best, PathBuf)>,
         /// The accuracy of the last evaluation.
         test_accuracy: Option<f64>,
+        /// The step of that evaluation.
+        evaluated_step: Option<u64>,
         /// The calibration of p(y|x), if the run is complete.
         calibration: Option<Calibration>,
         /// The path of the checkpoint.

@@ -252,6 +252,7 @@ impl Training {
             step: counters.step,
             best: counters.best.map(|best| (best, self.folder.best())),
             test_accuracy: counters.test_accuracy,
+            evaluated_step: counters.evaluated_step,
             calibration: is_complete.then(|| Calibration {
                 num_held_out: self.validation.len(),
                 is_classifier: self.trainer.config().objective.p_y_given_x_weight > 0.0,

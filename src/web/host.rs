@@ -9,7 +9,7 @@ use web_sys::Window;
 use web_time::{Duration, Instant};
 
 use super::{link, page_worker::PageWorker, store::Store};
-use crate::app::{App, Voice};
+use crate::app::{App, Guide, Voice};
 
 /// A place far outside any screen. A button that is released there is not clicked.
 const NOWHERE: Pos2 = Pos2::new(-1e4, -1e4);
@@ -19,7 +19,18 @@ extern "C" {
     #[wasm_bindgen(js_namespace = jempp)]
     fn leave(is_back: bool);
     #[wasm_bindgen(js_namespace = jempp)]
-    fn tell(title: &str, paragraphs: Vec<String>, now: &str, alarm: &str, news: &str);
+    fn tell(
+        title: &str,
+        paragraphs: Vec<String>,
+        answer: Vec<String>,
+        now: &str,
+        alarm: &str,
+        news: &str,
+    );
+    #[wasm_bindgen(js_namespace = jempp)]
+    fn say(text: &str);
+    #[wasm_bindgen(js_namespace = document, js_name = hasFocus)]
+    fn has_focus() -> bool;
     #[wasm_bindgen(js_namespace = jempp)]
     fn report(state: &JsValue);
     #[wasm_bindgen(js_namespace = jempp, js_name = onAsked)]
@@ -53,10 +64,13 @@ pub(super) fn history_mib() -> usize {
 #[derive(Clone, Default)]
 pub(super) struct Holds(Rc<RefCell<Held>>);
 
+/// The parts, and whether what moves their contents down and up is the viewer's.
+type Parts = Vec<(Rect, [bool; 2])>;
+
 #[derive(Default)]
 struct Held {
-    /// `None` means everywhere.
-    parts: Option<Vec<Rect>>,
+    /// `None` means everywhere; in a frame, once a person has entered it.
+    parts: Option<Parts>,
     pointer: Pos2,
     /// Whether the finger that is down began in one of the parts.
     has_finger: bool,
@@ -64,9 +78,8 @@ struct Held {
 
 impl Holds {
     /// Sets the parts of the last frame.
-    pub(super) fn set(&self, parts: Option<Vec<Rect>>) {
-        let takes_all = TAKES_ALL.with(|takes_all| *takes_all);
-        self.0.borrow_mut().parts = parts.filter(|_| !takes_all);
+    pub(super) fn set(&self, parts: Option<Parts>) {
+        self.0.borrow_mut().parts = parts.filter(|_| !takes_all());
     }
 
     /// The options with which the viewer takes only these events from the browser.
@@ -80,19 +93,26 @@ impl Holds {
     }
 }
 
+fn takes_all() -> bool {
+    TAKES_ALL.with(|takes_all| *takes_all)
+}
+
 impl Held {
-    fn holds(&self, at: Pos2) -> bool {
-        self.parts.as_ref().is_none_or(|parts| parts.iter().any(|part| part.contains(at)))
+    /// Whether a move of the contents at a point is the viewer's: one down, one up, or either.
+    fn holds(&self, at: Pos2, ways: [bool; 2]) -> bool {
+        let Some(parts) = &self.parts else { return takes_all() || has_focus() };
+        let holds = |held: &[bool; 2]| held[0] && ways[0] || held[1] && ways[1];
+        parts.iter().any(|(part, held)| part.contains(at) && holds(held))
     }
 
     fn takes(&mut self, event: &Event) -> bool {
         match event {
             Event::PointerMoved(at) => {
                 self.pointer = *at;
-                self.parts.is_none() || self.has_finger
+                self.has_finger || self.parts.is_none() && self.holds(*at, [true; 2])
             }
             Event::PointerButton { pos, pressed: true, .. } => {
-                (self.pointer, self.has_finger) = (*pos, self.holds(*pos));
+                (self.pointer, self.has_finger) = (*pos, self.holds(*pos, [true; 2]));
                 self.has_finger
             }
             Event::PointerButton { pressed: false, .. } => {
@@ -102,7 +122,9 @@ impl Held {
             // The browser zooms: nothing in the viewer does.
             Event::Zoom(_) => false,
             Event::MouseWheel { modifiers, .. } if modifiers.ctrl || modifiers.command => false,
-            Event::MouseWheel { .. } => self.holds(self.pointer),
+            Event::MouseWheel { delta, .. } => {
+                self.holds(self.pointer, [delta.y > 0.0, delta.y < 0.0])
+            }
             _ => true,
         }
     }
@@ -140,6 +162,8 @@ impl Doors {
         };
         if let Some(is_back) = ui.input(|input| input.events.iter().filter_map(way).next_back()) {
             self.is_back = is_back;
+            // From now on, the names of the controls are known: whoever needs them comes this way.
+            ui.ctx().enable_accesskit();
         }
         let id = Id::unique("before the first control");
         let stop = ui.interact(Rect::NOTHING, id, Sense::focusable_noninteractive());
@@ -173,8 +197,25 @@ impl Doors {
 pub(super) fn speak(voice: &mut Voice, app: &mut App, ctx: &egui::Context) {
     let (spoken, is_moving) = (app.spoken(), app.viewer().is_moving());
     if let Some((spoken, news)) = voice.follow(spoken, is_moving, Instant::now(), ctx) {
-        let paragraphs = spoken.paragraphs.clone();
-        tell(&spoken.title, paragraphs, &spoken.now, &spoken.failure, &news);
+        let (paragraphs, answer) = (spoken.paragraphs.clone(), spoken.answer.clone());
+        tell(&spoken.title, paragraphs, answer, &spoken.now, &spoken.failure, &news);
+    }
+}
+
+/// Says the control in the canvas that has the focus, once it has it and when a person changes it.
+#[derive(Default)]
+struct Sayer(Guide);
+
+impl egui::Plugin for Sayer {
+    fn debug_name(&self) -> &'static str {
+        "sayer"
+    }
+
+    fn output_hook(&mut self, ctx: &egui::Context, output: &mut egui::FullOutput) {
+        let is_here = ctx.input(|input| input.focused);
+        if let Some(text) = self.0.follow(&output.platform_output, is_here) {
+            say(text);
+        }
     }
 }
 
@@ -194,6 +235,7 @@ pub(super) struct Host {
 impl Host {
     /// Listens to what the page around the frame asks for.
     pub(super) fn new(ctx: egui::Context, is_plain: bool) -> Self {
+        ctx.add_plugin(Sayer::default());
         let asked: Rc<RefCell<Vec<(String, String)>>> = Rc::default();
         let list = asked.clone();
         let take = Closure::<dyn Fn(String, String)>::new(move |what, value| {

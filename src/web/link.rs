@@ -31,9 +31,14 @@ impl Query {
         Self::read(&window.location().search().unwrap_or_default())
     }
 
-    /// The query in a link: a whole address, or what it has after `?`.
+    /// The query in a link: a whole address, or what it has after `?`. What follows `#` is for the browser.
     fn read(link: &str) -> Self {
-        let text = link.split_once('?').map_or(link, |(_, query)| query);
+        let link = link.split('#').next().unwrap_or_default();
+        let text = match link.split_once('?') {
+            Some((_, query)) => query,
+            None if link.starts_with("http") => "",
+            None => link,
+        };
         let mut query = Self {
             device: AUTO.into(),
             capture: None,

@@ -353,7 +353,7 @@ fn measure(what: Measurement, window: &Window) -> Result<(), JsValue> {
         Report::Events(events) => {
             for event in events {
                 if let Event::Failed(reason) = event {
-                    report.set_text_content(Some(&reason));
+                    fail(&reason);
                 }
             }
         }

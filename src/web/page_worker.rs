@@ -2,9 +2,8 @@
 
 use std::{
     cell::{Cell, Ref, RefCell},
-    collections::BTreeSet,
     rc::Rc,
-    sync::{Arc, mpsc::Sender},
+    sync::mpsc::Sender,
 };
 
 use js_sys::{Array, Reflect};
@@ -44,54 +43,34 @@ pub(super) struct PageWorker {
 /// The models that are not built in.
 #[derive(Default)]
 struct Models {
-    /// The name of the open model, of whatever kind.
-    open: String,
-    /// The files that another worker would need.
+    /// The files that the worker has, and that another one would need.
     files: Vec<ModelFile>,
-    /// The names of the files that the worker has.
-    given: BTreeSet<String>,
     /// The names of the models that the browser keeps.
     kept: Vec<String>,
 }
 
 struct ModelFile {
     name: String,
-    bytes: Arc<[u8]>,
+    /// Where the page has the file.
+    place: String,
     /// Whether the browser was asked to keep it.
     is_kept: bool,
 }
 
 impl ModelFile {
-    fn to_command(&self) -> Command {
-        Command::Attach { name: self.name.clone(), bytes: self.bytes.clone() }
+    fn to_request(&self) -> Request {
+        Request::Attach { name: self.name.clone(), place: self.place.clone() }
     }
 }
 
 impl Models {
-    fn add(&mut self, file: ModelFile) {
-        self.files.retain(|other| other.name != file.name);
-        self.forget_old();
-        self.given.insert(file.name.clone());
-        self.files.push(file);
-    }
-
-    /// Drops all files but that of the open model and the last one, which may be about to open. The worker has the others as
-    /// long as it lives, so that undo finds them.
-    fn forget_old(&mut self) {
-        let last = self.files.pop();
-        self.files.retain(|file| file.name == self.open);
-        self.files.extend(last);
-    }
-
-    /// Begins anew with another worker. Returns the files that it needs.
-    fn begin(&mut self) -> Vec<Command> {
-        self.given = self.files.iter().map(|file| file.name.clone()).collect();
-        self.files.iter().map(ModelFile::to_command).collect()
+    fn has(&self, name: &str) -> bool {
+        self.files.iter().any(|file| file.name == name)
     }
 
     /// Whether the browser keeps a model of this name that the worker does not have.
     fn must_fetch(&self, name: &str) -> bool {
-        self.kept.iter().any(|kept| kept == name) && !self.given.contains(name)
+        self.kept.iter().any(|kept| kept == name) && !self.has(name)
     }
 }
 
@@ -173,8 +152,7 @@ impl PageWorker {
         let device = self.device.borrow().clone();
         self.early.replace((device != AUTO).then(Vec::new));
         post(&worker, &Request::Serve(device));
-        let files = self.models.borrow_mut().begin();
-        files.into_iter().for_each(|file| self.pass(file));
+        self.models.borrow().files.iter().for_each(|file| post(&worker, &file.to_request()));
     }
 
     /// Lets another worker take over.
@@ -223,29 +201,23 @@ impl PageWorker {
         ));
         let early = self.early.take().unwrap_or_default();
         self.renew();
-        // The other worker has the files already.
-        let others = early.into_iter().filter(|command| !matches!(command, Command::Attach { .. }));
-        others.for_each(|command| self.pass(command));
+        early.into_iter().for_each(|command| self.pass(command));
         self.ctx.request_repaint();
     }
 
-    /// Notes which model is open. A file that opened for the first time is kept for the next visit, if it is not too large.
+    /// Keeps a file that opened for the first time for the next visit, if it is not too large.
     fn opened(&self, name: &str) {
         let mut models = self.models.borrow_mut();
-        models.open = name.to_string();
-        models.forget_old();
         let file = models.files.iter_mut().find(|file| file.name == name && !file.is_kept);
         if let Some(file) = file {
             file.is_kept = true;
-            store::keep(store::OPENED, name, &file.bytes);
+            store::keep(store::OPENED, name, &file.place);
         }
     }
 
     /// When training stops, asks the worker for the model, which would be lost with the page.
     fn ask_for_trained(&self, update: &TrainingUpdate) {
-        if let TrainingUpdate::Stopped { checkpoint, .. } = update
-            && store::keeps_trained()
-        {
+        if let TrainingUpdate::Stopped { checkpoint, .. } = update {
             let path = store::path_to_hand_over(&checkpoint.display().to_string());
             self.pass(Command::Save(path));
         }
@@ -253,12 +225,16 @@ impl PageWorker {
 
     /// Keeps a trained model that the worker hands over. Returns whether the file is such a model.
     fn keep_trained(&self, file: &str, bytes: &[u8]) -> bool {
-        let Some(name) = store::name_of_handed(file) else { return false };
-        store::keep(store::TRAINED, &name, bytes);
+        let Some((_, name)) = store::parts_of_handed(file) else { return false };
+        let place = match bytes {
+            [] => String::new(),
+            _ => store::take(&name, bytes),
+        };
+        store::keep(store::TRAINED, &name, &place);
         // An earlier model of this name would hide the new one.
-        let is_given = self.models.borrow().given.contains(&name);
-        if is_given {
-            self.give(ModelFile { name, bytes: bytes.into(), is_kept: true });
+        let has_earlier = self.models.borrow().has(&name);
+        if has_earlier && !place.is_empty() {
+            self.give(ModelFile { name, place, is_kept: true });
         }
         true
     }
@@ -268,8 +244,10 @@ impl PageWorker {
         match command {
             // The memory of a failed worker cannot be used again, so a new worker starts.
             Command::Retry => self.renew(),
+            // The window has only the name of its place.
             Command::Attach { name, bytes } => {
-                self.give(ModelFile { name, bytes, is_kept: false });
+                let place = String::from_utf8_lossy(&bytes).into_owned();
+                self.give(ModelFile { name, place, is_kept: false });
             }
             Command::Open(name) => self.open(name),
             command => self.pass(command),
@@ -285,10 +263,10 @@ impl PageWorker {
         }
         let helper = self.clone();
         wasm_bindgen_futures::spawn_local(async move {
-            if let Some(bytes) = store::bytes_of(&name).await {
-                helper.give(ModelFile { name: name.clone(), bytes, is_kept: true });
+            if let Some(place) = store::place_of(&name).await {
+                helper.give(ModelFile { name: name.clone(), place, is_kept: true });
             }
-            // Meanwhile, a person may have chosen another model. Without the bytes, the worker says that there is no file.
+            // Meanwhile, a person may have chosen another model. Without the file, the worker says that there is none.
             if helper.num_openings.get() == number {
                 helper.pass(Command::Open(name));
             }
@@ -296,9 +274,10 @@ impl PageWorker {
     }
 
     fn give(&self, file: ModelFile) {
-        let command = file.to_command();
-        self.models.borrow_mut().add(file);
-        self.pass(command);
+        post(&self.worker.borrow(), &file.to_request());
+        let mut models = self.models.borrow_mut();
+        models.files.retain(|other| other.name != file.name);
+        models.files.push(file);
     }
 
     fn pass(&self, command: Command) {
@@ -331,6 +310,6 @@ pub(super) fn listen(worker: &Worker, take: impl Fn(Report) + 'static) {
 /// Sends a message to a worker.
 pub(super) fn post(worker: &Worker, request: &Request) {
     let bytes = encode(request);
-    // The bytes are transferred, not copied: a model may have 200 MB. This fails only for data that cannot be transferred.
+    // The bytes are transferred, not copied. This fails only for data that cannot be transferred.
     let _ = worker.post_message_with_transfer(&bytes, &Array::of1(&bytes.buffer()));
 }

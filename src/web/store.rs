@@ -1,16 +1,19 @@
 //! What the browser keeps from one visit to the next: models that a person opened or trained, their drawings and files, and
 //! what the window remembers.
 
-use std::{path::PathBuf, sync::Arc};
+use std::path::PathBuf;
 
-use js_sys::{Promise, Uint8Array};
+use js_sys::Promise;
 use wasm_bindgen::{JsValue, prelude::wasm_bindgen};
 use wasm_bindgen_futures::JsFuture;
 use web_time::{Duration, Instant};
 
-use crate::app::{Tab, Viewer};
+use crate::{
+    app::{Tab, Viewer},
+    worker::Event,
+};
 
-/// The places of models, of which each holds one: the last one that was opened as a file, and the last one that was trained.
+/// The slots in which the browser keeps a model each: the last one that was opened as a file, and the last one that was trained.
 pub(super) const OPENED: &str = "model";
 pub(super) const TRAINED: &str = "trained";
 /// How the name of a file begins with which the worker hands over a trained model, and what stands there for `/`.
@@ -22,9 +25,11 @@ const STORE_INTERVAL: Duration = Duration::from_secs(2);
 #[wasm_bindgen]
 extern "C" {
     #[wasm_bindgen(js_namespace = jempp, js_name = keepModel)]
-    fn keep_model(place: &str, name: &str, bytes: &[u8]);
-    #[wasm_bindgen(js_namespace = jempp, js_name = keptBytes)]
-    fn kept_bytes(name: &str) -> Promise;
+    fn keep_model(slot: &str, name: &str, place: &str);
+    #[wasm_bindgen(js_namespace = jempp, js_name = takeModel)]
+    fn take_model(name: &str, bytes: &[u8]) -> String;
+    #[wasm_bindgen(js_namespace = jempp, js_name = keptPlace)]
+    fn kept_place(name: &str) -> Promise;
     #[wasm_bindgen(js_namespace = jempp, js_name = keepDrawings)]
     fn keep_drawings(text: &str);
     #[wasm_bindgen(js_namespace = jempp, js_name = keepFiles)]
@@ -33,13 +38,19 @@ extern "C" {
     fn keep_memory(text: &str);
     #[wasm_bindgen(thread_local_v2, js_namespace = jempp, js_name = keptName)]
     static KEPT_NAME: JsValue;
-    #[wasm_bindgen(thread_local_v2, js_namespace = jempp, js_name = isSmall)]
-    static IS_SMALL: bool;
+    #[wasm_bindgen(thread_local_v2, js_namespace = jempp, js_name = maxTrained)]
+    static MAX_TRAINED: u32;
 }
 
-/// Keeps a model file in one of the places. The page then says that it could not, or offers the model if it was trained here.
-pub(super) fn keep(place: &str, name: &str, bytes: &[u8]) {
-    keep_model(place, name, bytes);
+/// Keeps a model file that the page has at a place; one that is too large has none. The page then says that it could not, or
+/// offers the model if it was trained here.
+pub(super) fn keep(slot: &str, name: &str, place: &str) {
+    keep_model(slot, name, place);
+}
+
+/// Takes a trained model into the page. Returns the name of its place.
+pub(super) fn take(name: &str, bytes: &[u8]) -> String {
+    take_model(name, bytes)
 }
 
 /// The name of the kept model that the page's link names, if there is one.
@@ -47,25 +58,31 @@ pub(super) fn kept_name() -> Option<String> {
     KEPT_NAME.with(JsValue::as_string)
 }
 
-/// The bytes of a kept model; `None` if it is not kept any more.
-pub(super) async fn bytes_of(name: &str) -> Option<Arc<[u8]>> {
-    let bytes = JsFuture::from(kept_bytes(name)).await.ok()?;
-    bytes.is_object().then(|| Uint8Array::new(&bytes).to_vec().into())
-}
-
-/// Whether trained models are kept. Where there is little memory, as on a phone, the copies on their way take too much of it.
-pub(super) fn keeps_trained() -> bool {
-    IS_SMALL.with(|is_small| !*is_small)
+/// Takes a kept model into the page. Returns the name of its place; `None` if it is not kept any more.
+pub(super) async fn place_of(name: &str) -> Option<String> {
+    JsFuture::from(kept_place(name)).await.ok()?.as_string()
 }
 
 /// The path to which the worker saves a model that it hands over to the page. The page then keeps it, and offers no download.
+/// A larger one comes without its bytes: where there is little memory, as on a phone, copies on their way take too much of it.
 pub(super) fn path_to_hand_over(name: &str) -> PathBuf {
-    format!("{HANDED}{}", name.replace('/', SLASH)).into()
+    let most = MAX_TRAINED.with(|most| *most);
+    format!("{HANDED}{most}{SLASH}{}", name.replace('/', SLASH)).into()
 }
 
-/// The name of the model in a file, if the worker hands it over.
-pub(super) fn name_of_handed(file: &str) -> Option<String> {
-    file.strip_prefix(HANDED).map(|name| name.replace(SLASH, "/"))
+/// The largest number of bytes and the name of the model in a file, if the worker hands it over.
+pub(super) fn parts_of_handed(file: &str) -> Option<(usize, String)> {
+    let (most, name) = file.strip_prefix(HANDED)?.split_once(SLASH)?;
+    Some((most.parse().ok()?, name.replace(SLASH, "/")))
+}
+
+/// Leaves out the bytes of a model that the worker hands over if they are too many.
+pub(super) fn leave_out_large(event: &mut Event) {
+    if let Event::File { name, bytes } = event
+        && parts_of_handed(name).is_some_and(|(most, _)| bytes.len() > most)
+    {
+        *bytes = Vec::new();
+    }
 }
 
 /// The texts that are kept, as they are kept.

@@ -13,6 +13,11 @@ pub(super) enum Request {
     Serve(String),
     /// Measure the devices in place of the service.
     Measure(Measurement),
+    /// A model file that the page has handed over, by the name of its place. From now on, [`Command::Open`] finds it.
+    Attach {
+        name: String,
+        place: String,
+    },
     Command(Command),
     /// The page has processed this many batches of reports.
     Seen(usize),

@@ -1,13 +1,23 @@
 //! The web worker, which receives commands and sends reports.
 
-use std::cell::OnceCell;
+use std::{
+    cell::{OnceCell, RefCell},
+    collections::BTreeMap,
+    rc::Rc,
+};
 
 use js_sys::{Array, Reflect, Uint8Array};
 use wasm_bindgen::{JsCast, JsValue, closure::Closure};
 use web_sys::{DedicatedWorkerGlobalScope, MessageEvent};
 
-use super::wire::{Measurement, Report, Request, decode, encode};
-use crate::worker::{self, Event, Port};
+use super::{
+    store,
+    wire::{Measurement, Report, Request, decode, encode},
+};
+use crate::{
+    browser,
+    worker::{self, Command, Event, Port},
+};
 
 /// Starts the worker. It processes the messages that arrived while the program was loading, and then new ones.
 pub(super) fn start(scope: DedicatedWorkerGlobalScope) {
@@ -18,19 +28,16 @@ pub(super) fn start(scope: DedicatedWorkerGlobalScope) {
         let text = text.lines().nth(1).unwrap_or(&text);
         post(&to_page, &Report::Events(vec![Event::Failed(format!("the device failed: {text}"))]));
     }));
-    let port = OnceCell::new();
-    let to_page = scope.clone();
-    let take = move |data: &JsValue| match decode(data) {
-        Some(Request::Serve(device)) => {
-            port.get_or_init(|| {
-                let to_page = to_page.clone();
-                worker::serve(device, move |events| post(&to_page, &Report::Events(events)))
-            });
+    let intake = Rc::new(Intake {
+        scope: scope.clone(),
+        port: OnceCell::new(),
+        unread: RefCell::default(),
+        waiting: RefCell::default(),
+    });
+    let take = move |data: &JsValue| {
+        if let Some(request) = decode(data) {
+            intake.take(request);
         }
-        Some(Request::Measure(what)) => measure(what, &to_page),
-        Some(Request::Command(command)) => to_port(&port, |port| port.command(command)),
-        Some(Request::Seen(count)) => to_port(&port, |port| port.seen(count)),
-        None => {}
     };
     for data in early_messages() {
         take(&data);
@@ -41,9 +48,77 @@ pub(super) fn start(scope: DedicatedWorkerGlobalScope) {
     on_message.forget();
 }
 
-fn to_port(port: &OnceCell<Port>, tell: impl FnOnce(&Port)) {
-    if let Some(port) = port.get() {
-        tell(port);
+/// What takes the page's messages, reads model files, and passes commands on to the service.
+struct Intake {
+    scope: DedicatedWorkerGlobalScope,
+    port: OnceCell<Port>,
+    /// The places of the model files that are not read yet, by name.
+    unread: RefCell<BTreeMap<String, String>>,
+    /// The commands that wait while a file is read; `None` while none is.
+    waiting: RefCell<Option<Vec<Command>>>,
+}
+
+impl Intake {
+    fn take(self: &Rc<Self>, request: Request) {
+        match request {
+            Request::Serve(device) => {
+                let scope = self.scope.clone();
+                self.port.get_or_init(|| {
+                    worker::serve(device, move |mut events| {
+                        events.iter_mut().for_each(store::leave_out_large);
+                        post(&scope, &Report::Events(events));
+                    })
+                });
+            }
+            Request::Measure(what) => measure(what, &self.scope),
+            Request::Attach { name, place } => {
+                self.unread.borrow_mut().insert(name, place);
+            }
+            Request::Command(command) => self.pass(command),
+            Request::Seen(count) => {
+                if let Some(port) = self.port.get() {
+                    port.seen(count);
+                }
+            }
+        }
+    }
+
+    /// Passes a command on. If it opens a file, that is read first, and later commands wait.
+    fn pass(self: &Rc<Self>, command: Command) {
+        if let Some(waiting) = &mut *self.waiting.borrow_mut() {
+            waiting.push(command);
+            return;
+        }
+        let file = match &command {
+            Command::Open(name) => self.unread.borrow_mut().remove_entry(name),
+            _ => None,
+        };
+        let Some((name, place)) = file else { return self.serve(command) };
+        self.waiting.replace(Some(Vec::new()));
+        let intake = self.clone();
+        wasm_bindgen_futures::spawn_local(async move {
+            let read = browser::given(&place).await;
+            match read {
+                Ok(bytes) => {
+                    intake.serve(Command::Attach { name, bytes: bytes.into() });
+                    intake.serve(command);
+                }
+                Err(reason) => {
+                    let reason = format!("cannot read {name}: {reason}");
+                    post(&intake.scope, &Report::Events(vec![Event::Refused(reason)]));
+                    // A person may try again.
+                    intake.unread.borrow_mut().entry(name).or_insert(place);
+                }
+            }
+            let waiting = intake.waiting.take().unwrap_or_default();
+            waiting.into_iter().for_each(|command| intake.pass(command));
+        });
+    }
+
+    fn serve(&self, command: Command) {
+        if let Some(port) = self.port.get() {
+            port.command(command);
+        }
     }
 }
 

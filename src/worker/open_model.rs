@@ -53,8 +53,10 @@ pub(super) struct OpenModel {
     step: u64,
     /// Whether the gradients of the chains are read.
     reads_gradients: bool,
-    /// The test images, the training images, and the energies of the test images evaluated so far.
-    references: Option<(Dataset, Arc<Dataset>, Vec<f32>)>,
+    /// The test images and the training images, once they are read.
+    references: Option<(Dataset, Arc<Dataset>)>,
+    /// The energies of the test images evaluated so far; `None` once all are done.
+    energies: Option<Vec<f32>>,
 }
 
 fn evaluated_network(checkpoint: &Checkpoint, device: &Device) -> Result<Network, JobError> {
@@ -97,6 +99,7 @@ impl OpenModel {
             step: 0,
             reads_gradients: false,
             references: None,
+            energies: None,
         })
     }
 
@@ -343,6 +346,7 @@ impl OpenModel {
         self.followed = None;
         self.network = evaluated_network(&self.checkpoint, &self.device)?;
         self.is_trained = true;
+        self.evaluate_references();
         let network = self.checkpoint.network(&self.device)?;
         let temperature = self.temperature();
         for lane in self.run.iter_mut().flat_map(|run| &mut run.1) {
@@ -351,21 +355,29 @@ impl OpenModel {
         Ok(())
     }
 
-    /// Loads the images to compare with, if they are available.
+    /// Loads the images to compare with, if they are available, and evaluates the test images. The images are read only once.
     ///
     /// # Errors
     /// The images could not be downloaded.
     pub(super) async fn load_references(&mut self, own: &OwnData) -> Result<(), JobError> {
-        let config = &self.checkpoint.config;
-        data::prepare(&config.data).await?;
-        let splits = own.load_at_hand(&config.data, config.seed);
-        if let Ok(splits) = splits.map(|splits| splits.in_classes(&self.checkpoint.class_names))
-            && self.checkpoint.check_data(&splits.test).is_ok()
-            && !splits.test.is_empty()
-        {
-            self.references = Some((splits.test, Arc::new(splits.train), Vec::new()));
+        if self.references.is_none() {
+            let config = &self.checkpoint.config;
+            data::prepare(&config.data).await?;
+            let splits = own.load_at_hand(&config.data, config.seed);
+            if let Ok(splits) = splits.map(|splits| splits.in_classes(&self.checkpoint.class_names))
+                && self.checkpoint.check_data(&splits.test).is_ok()
+                && !splits.test.is_empty()
+            {
+                self.references = Some((splits.test, Arc::new(splits.train)));
+            }
         }
+        self.evaluate_references();
         Ok(())
+    }
+
+    /// Begins to evaluate the test images anew, if they are there: the weights have changed.
+    pub(super) fn evaluate_references(&mut self) {
+        self.energies = self.references.is_some().then(Vec::new);
     }
 
     /// Evaluates the next test images; returns the event when all are done.
@@ -373,28 +385,31 @@ impl OpenModel {
     /// # Errors
     /// The device failed.
     pub(super) async fn advance_references(&mut self) -> Result<Option<Event>, ReadError> {
-        let Some((test, train, energies)) = self.references.take() else { return Ok(None) };
+        let (Some((test, train)), Some(mut energies)) = (&self.references, self.energies.take())
+        else {
+            return Ok(None);
+        };
         let count = test.len().min(NUM_REFERENCES);
         // The set may be sorted, so select images evenly spaced.
         let at_once = REFERENCE_BATCH.min(self.at_once());
         let indices = (energies.len()..count.min(energies.len() + at_once))
             .map(|index| index * test.len() / count);
         let indices: Vec<usize> = indices.collect();
-        let mut energies = energies;
         let mut values = test.gather(indices.iter().copied());
         let config = &self.checkpoint.config;
         let noise = config.shared_noise();
         data::add_shared_noise(&mut values, noise, indices.iter().copied(), config.seed);
         energies.extend(self.look(values, indices.len()).await?.0);
         if energies.len() < count {
-            self.references = Some((test, train, energies));
+            self.energies = Some(energies);
             return Ok(None);
         }
+        let train = train.clone();
         Ok(Some(Event::References(References { test_energies: energies, train })))
     }
 
     /// Whether there are test images that are not evaluated yet.
     pub(super) fn has_references_left(&self) -> bool {
-        self.references.is_some()
+        self.energies.is_some()
     }
 }

@@ -72,6 +72,22 @@ impl Outbox {
         if may_wait && count < MAX_BATCH { Ok(()) } else { self.flush().await }
     }
 
+    /// Sends an event once it is there. In a browser, where it waits for the server, the worker does other things meanwhile.
+    pub(super) async fn send_later(
+        &self,
+        event: impl Future<Output = Event> + 'static,
+    ) -> Result<(), WindowGone> {
+        #[cfg(target_arch = "wasm32")]
+        {
+            self.sender.send_later(event);
+            Ok(())
+        }
+        #[cfg(not(target_arch = "wasm32"))]
+        {
+            self.send(event.await).await
+        }
+    }
+
     /// Sends the events that are waiting.
     pub(super) async fn flush(&self) -> Result<(), WindowGone> {
         let batch = self.batch.take();

@@ -146,6 +146,12 @@ impl ReportSender {
         self.port.wait_for(|queue| (queue.num_pending < MAX_PENDING_BATCHES).then_some(())).await;
         Ok(())
     }
+
+    /// Sends an event once it is there. Nothing waits for it, and the page need not have seen what came before.
+    pub(super) fn send_later(&self, event: impl Future<Output = Event> + 'static) {
+        let report = self.report.clone();
+        wasm_bindgen_futures::spawn_local(async move { report(vec![event.await]) });
+    }
 }
 
 /// The event for a file that was written: here it contains the file, for the user to download.

@@ -5,4 +5,5 @@ mod claims;
 #[path = "../common/mod.rs"]
 mod common;
 mod lab;
+mod training;
 mod worker;

@@ -12,14 +12,15 @@ use jempp::{
     worker::{self, Command, Event, LaneStep, ModelInfo, RunRequest, TrainingUpdate, Worker},
 };
 
-struct Desk {
+/// A worker and what is asked of it.
+pub(crate) struct Desk {
     worker: Worker,
     /// Events that were received while waiting for another event.
     waiting: RefCell<VecDeque<Event>>,
 }
 
 impl Desk {
-    fn open(model: &str) -> (Self, ModelInfo) {
+    pub(crate) fn open(model: &str) -> (Self, ModelInfo) {
         let worker = worker::spawn("cpu".into(), || {}).unwrap();
         let desk = Self { worker, waiting: RefCell::default() };
         desk.ask(Command::Open(model.into()));
@@ -30,7 +31,7 @@ impl Desk {
         (desk, info)
     }
 
-    fn ask(&self, command: Command) {
+    pub(crate) fn ask(&self, command: Command) {
         self.worker.commands.send(command).unwrap();
     }
 
@@ -42,7 +43,7 @@ impl Desk {
         waiting.pop_front().unwrap()
     }
 
-    fn wait<T>(&self, mut wanted: impl FnMut(Event) -> Option<T>) -> T {
+    pub(crate) fn wait<T>(&self, mut wanted: impl FnMut(Event) -> Option<T>) -> T {
         loop {
             let event = self.next();
             if let Event::Failed(reason) = &event {
@@ -353,6 +354,13 @@ fn what_cannot_be_done_is_refused_and_all_goes_on() {
 }
 
 #[test]
+fn chains_that_have_not_begun_pause_when_they_are_asked_to_run() {
+    let (desk, _) = Desk::open("two-moons");
+    desk.ask(Command::Run { run: 7, until: 3, max_steps_per_sec: 0.0 });
+    desk.wait(|event| matches!(event, Event::Paused(7)).then_some(()));
+}
+
+#[test]
 fn a_device_that_is_not_there_is_a_failure_with_a_retry() {
     let worker = worker::spawn("no-such-adapter".into(), || {}).unwrap();
     for _ in 0..2 {
@@ -420,12 +428,16 @@ fn chains_follow_the_weights_in_training_and_nothing_is_lost() {
     assert!(saved.optimizer == run.optimizer);
     desk.ask(Command::Save(copy));
     assert!(desk.refusal().contains("already exists"));
-    // With another model open, what is saved is still the model that was trained last.
+    // With another model open, the model that was trained last can still be saved, and so can the open one.
     desk.ask(Command::Open("fashion".into()));
     let second = folder.path().join("second.safetensors");
     desk.ask(Command::Save(second.clone()));
     desk.wait(|event| matches!(event, Event::Saved(_)).then_some(()));
     assert_eq!(Checkpoint::load(&second).unwrap().counters.step, run.counters.step);
+    let open = folder.path().join("open.safetensors");
+    desk.ask(Command::SaveOpen(open.clone()));
+    desk.wait(|event| matches!(event, Event::Saved(_)).then_some(()));
+    assert_eq!(Checkpoint::load(&open).unwrap().input_shape, [1, 28, 28]);
     desk.ask(Command::ResumeTraining(out.clone()));
     let resumed = desk.wait(|event| match event {
         Event::Training(update) => match *update {

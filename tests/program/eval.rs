@@ -69,7 +69,7 @@ fn a_model_with_held_out_images_names_its_temperature_and_any_other_says_that_it
         format!("p(y|x):   calibrated after training, T = {temperature}"),
         "expected calibration error, as trained".into(),
         format!("calibrated after training, T = {temperature}"),
-        "with temperatures fitted on test images".into(),
+        "with temperatures fitted on test points".into(),
     ] {
         assert!(said.contains(&part), "{part}: {said}");
     }

@@ -16,6 +16,7 @@ mod diagnose;
 mod documents;
 mod ended_early;
 mod eval;
+mod eval_settings;
 #[cfg(feature = "fetch")]
 mod fetch;
 #[path = "../files/mod.rs"]

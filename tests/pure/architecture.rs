@@ -130,7 +130,7 @@ app = the window, which knows no tensor and no device
     crates: colorous core egui egui_plot half image memory_stats pollster rfd serde serde_json std
     crates: wasm_bindgen_futures web_time
 web = the window as a page in a browser, and its web worker
-    rooms: app config worker
+    rooms: app browser config worker
 cli = the commands of the program
     rooms: accuracy app bench bundled chains checkpoint config convergence counts data device diagnostics eval
     rooms: files interop kernel_choices lessons model model_card objective picture ranks recipe results_folder run_folder

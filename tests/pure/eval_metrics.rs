@@ -101,11 +101,56 @@ fn ranking_is_that_of_scikit_learn() {
         let found = separation(Score::LogPX, &inside, &outside, 2000, 0);
         assert_eq!(found.auroc.value, auroc(&inside, &outside));
         assert_eq!(found.false_positives_at_95.value, false_positives);
+        if found.auroc.value == 1.0 {
+            // No resample overlaps where the sides do not: see the next test.
+            continue;
+        }
         // The resamples differ from those of SciPy: the quantiles vary by a few thousandths.
         for (found, key) in [(found.auroc.low, "low"), (found.auroc.high, "high")] {
             assert!((found - number(&case, key)).abs() < 0.01, "{key}: {found} for {case}");
         }
     }
+}
+
+/// The numbers are those of Newcombe's and of Wilson's formulas.
+#[test]
+fn sides_that_do_not_overlap_are_not_certain_to_be_apart() {
+    for (count, lowest, most_passed) in [(2, 0.386, 0.658), (6, 0.689, 0.390), (50, 0.960, 0.071)] {
+        let high: Vec<f64> = (0..count).map(|index| 1.0 + f64::from(index)).collect();
+        let low: Vec<f64> = high.iter().map(|value| -value).collect();
+        let apart = separation(Score::LogPX, &high, &low, 200, 0);
+        let Estimate { value, low: lower, high: upper } = apart.auroc;
+        assert_eq!([value, upper], [1.0; 2]);
+        assert_near(lower, lowest, 1e-3, "AUROC");
+        assert_near(apart.false_positives_at_95.high, most_passed, 1e-3, "FPR at 95 %");
+        assert_eq!(apart.false_positives_at_95.low, 0.0);
+        let turned = separation(Score::LogPX, &low, &high, 200, 0);
+        assert_near(turned.auroc.high, 1.0 - lowest, 1e-3, "the same from the other side");
+        assert_eq!([turned.auroc.value, turned.auroc.low], [0.0; 2]);
+    }
+    // Many items that overlap have a narrow interval still.
+    let mut random = Uniforms(91);
+    let [inside, outside] =
+        [1.0, 0.0].map(|shift| (0..800).map(|_| random.normal() + shift).collect::<Vec<f64>>());
+    let found = separation(Score::LogPX, &inside, &outside, 1000, 0).auroc;
+    assert!(found.high - found.low < 0.06, "{found:?}");
+}
+
+#[test]
+fn intervals_of_areas_cover_what_they_should() {
+    let mut random = Uniforms(101);
+    // P(X > Y) of normal variables that are 1.5 standard deviations apart.
+    let truth = 0.855_6;
+    let mut covered = 0;
+    for round in 0..400 {
+        let mut draw =
+            |shift: f64| -> Vec<f64> { (0..15).map(|_| random.normal() + shift).collect() };
+        let (inside, outside) = (draw(1.5), draw(0.0));
+        let found = separation(Score::LogPX, &inside, &outside, 300, round).auroc;
+        covered += usize::from((found.low..=found.high).contains(&truth));
+    }
+    // 95 % of 400 is 380. With so few items, the bootstrap alone covers about 372.
+    assert!((385..=399).contains(&covered), "{covered}");
 }
 
 /// The two feature sets of a case.

@@ -144,6 +144,7 @@ fn results(name: &str) -> Results {
             path: None,
             sha256: "ab".repeat(32),
             num_steps: 1234,
+            num_train: Some(4321),
             num_weights: 567_890,
         },
         data: DataInfo {
@@ -151,6 +152,7 @@ fn results(name: &str) -> Results {
             is_embedded: true,
             num_train: 5000,
             num_test: 1000,
+            test_sha256: Some("12".repeat(32)),
             shape: [1, 28, 28],
             class_names: CLASSES.map(String::from).to_vec(),
         },
@@ -234,7 +236,9 @@ fn every_part_of_one_model() {
         "the embedded subset",
         &"ab".repeat(32),
         "AUROC of log p(x), digits",
-        "L∞, ε = 1/255",
+        "Accuracy under the worst of PGD and APGD-CE (20 steps), L∞, ε = 1/255<",
+        "L∞, ε = 1/255, refined first, worst of all these attacks<",
+        "4,321 items",
         "letters was left out: not at hand.",
         "refined, worst of these attacks",
         "The Fréchet distance here is not FID",
@@ -298,6 +302,57 @@ fn three_models_of_different_data() {
         "–",
     ] {
         assert!(page.contains(text), "{text}");
+    }
+}
+
+#[test]
+fn models_that_were_measured_differently_are_named_so() {
+    let of = |change: fn(&mut Results)| {
+        let mut pair = [results("first"), results("second")];
+        change(&mut pair[1]);
+        let page = page(&pair, &[]);
+        check(&page);
+        page
+    };
+    let (same, unlike) =
+        ("The models were measured on the same test images", "Measured differently");
+    let page = of(|_| ());
+    assert!(page.contains(same) && !page.contains(unlike));
+    // Other images of the same data set, as many and of the same size.
+    let page = of(|second| second.data.test_sha256 = Some("34".repeat(32)));
+    assert!(page.contains("not measured on the same test images") && !page.contains(same));
+    let page = of(|second| second.data.test_sha256 = None);
+    assert!(page.contains("Whether these are the same test images is unknown"));
+    assert!(!page.contains(same) && !page.contains("not measured on the same test images"));
+
+    let chains: fn(&mut Results) = |second| {
+        (second.config.eval.num_samples, second.config.eval.sample_steps) = (30, 2);
+    };
+    let named = "Measured differently: eval.num_samples (1000; 30), eval.sample_steps (100; 2). ";
+    assert!(of(chains).contains(named));
+    // Settings of what only one of them measured, or of what neither used, compare nothing.
+    let page = of(|second| {
+        (second.config.eval.num_samples, second.config.eval.num_resamples) = (30, 200);
+        (second.samples, second.fid) = (None, None);
+        second.config.sampler.step_size *= 2.0;
+    });
+    assert!(!page.contains(unlike));
+    let page = of(|second| {
+        second.seed = 4;
+        second.config.sampler.noise_std = 0.5;
+        second.attack.iter_mut().flat_map(|attack| &mut attack.curves).for_each(|curve| {
+            curve.by_attack.clear();
+        });
+    });
+    let named =
+        "Measured differently: seed (3; 4), attacks (PGD and APGD-CE; PGD), sampler.noise_std (";
+    assert!(page.contains(named));
+    // Unlike attacks have rows of their own.
+    for row in [
+        "Accuracy under PGD (20 steps), L2, ",
+        "Accuracy under the worst of PGD and APGD-CE (20 steps), L2, ",
+    ] {
+        assert!(page.contains(row), "{row}");
     }
 }
 

@@ -4,7 +4,12 @@ use std::{collections::BTreeSet, fs, path::PathBuf};
 
 use jempp::{
     bundled::{BUNDLED_JUDGES, BUNDLED_MODELS, BundledModel},
-    eval::{read_results, results::Results},
+    checkpoint::Checkpoint,
+    config::{DataConfig, DatasetName},
+    eval::{
+        read_results,
+        results::{Fid, FidNetwork, FidSet, Results},
+    },
     model_card::{Subject, card, is_untouched},
 };
 use serde_json::{Map, Value, json};
@@ -188,11 +193,16 @@ fn the_figures_are_those_of_the_results_file() {
             has("roc_auc", &name, set.scores[0].auroc.value);
         }
         for curve in &results.attack.as_ref().unwrap().curves {
+            // Files without stages are of a version that had no other attack than PGD.
+            let attack = match curve.by_attack.len() {
+                0 | 1 => "PGD (20 steps)",
+                _ => "the worst of PGD, APGD-CE and APGD-DLR (20 steps)",
+            };
             if curve.defence == jempp::eval::results::Defence::None {
                 for (radius, accuracy) in curve.points.iter().filter(|point| point.0 > 0.0) {
                     let unit = if curve.norm.name() == "L2" { "" } else { "/255" };
                     let name = format!(
-                        "accuracy under {} attack, ε = {radius}{unit} (",
+                        "accuracy under {attack}, {} ε = {radius}{unit} (",
                         curve.norm.name()
                     );
                     has("robust_accuracy", &name, accuracy.value);
@@ -211,5 +221,160 @@ fn the_figures_are_those_of_the_results_file() {
                 has("frechet_distance", &name, set.frechet.value);
             }
         }
+    }
+}
+
+/// A bundled model and its results, to be changed.
+fn of(name: &str) -> (Checkpoint, Results) {
+    let model = models().find(|model| model.name == name).unwrap();
+    (model.load().unwrap(), results_of(model).unwrap())
+}
+
+fn card_of(checkpoint: &Checkpoint, results: Option<&Results>) -> String {
+    card(&Subject {
+        name: "model",
+        file: "model.safetensors",
+        option: "--checkpoint model.safetensors",
+        checkpoint,
+        licenses: &[],
+        data_name: None,
+        results,
+    })
+}
+
+#[test]
+fn a_card_counts_what_the_model_was_trained_on_and_not_what_it_was_measured_with() {
+    let said = |num_train, change: fn(&mut DataConfig)| {
+        let (mut checkpoint, mut results) = of("fashion");
+        (results.data.num_train, results.data.num_test) = (5000, 1000);
+        results.data.is_embedded = true;
+        checkpoint.counters.num_train = num_train;
+        change(&mut checkpoint.config.data);
+        let text = card_of(&checkpoint, Some(&results));
+        let section = text.split("## Data\n\n").nth(1).unwrap().split("\n\n").next().unwrap();
+        assert!(!section.contains("5,000") && !section.contains("1,000"), "{section}");
+        let from = section.find("It was trained on").unwrap();
+        section[from..].split(". ").next().unwrap().to_string()
+    };
+    let all = "It was trained on all training items";
+    assert_eq!(said(None, |_| ()), all);
+    let held_out: fn(&mut DataConfig) = |data| data.num_validation = 2000;
+    assert_eq!(said(None, held_out), format!("{all} except 2,000 held-out items"));
+    let counted =
+        "It was trained on 58,000 training items; beside them, training had 2,000 held-out items";
+    assert_eq!(said(Some(58_000), held_out), counted);
+    let chosen: fn(&mut DataConfig) = |data| data.num_train = 320;
+    assert_eq!(said(None, chosen), "It was trained on 320 training items");
+    let embedded: fn(&mut DataConfig) = |data| data.dataset = DatasetName::FashionMnistEmbedded;
+    assert_eq!(said(Some(4900), embedded), "It was trained on 4,900 training items inside jempp");
+    assert_eq!(said(None, embedded), format!("{all} inside jempp"));
+
+    let (mut imported, _) = of("fashion");
+    imported.counters.step = 0;
+    assert!(card_of(&imported, None).contains("Which items it was trained on is unknown."));
+    let (_, points) = made(models().find(|model| model.name == "two-moons").unwrap());
+    assert!(points.contains("It was trained on 5,000 training items."), "{points}");
+}
+
+#[test]
+fn a_card_says_what_the_loss_trained() {
+    let (mut checkpoint, results) = of("fashion");
+    let text = card_of(&checkpoint, Some(&results));
+    assert!(
+        text.contains("classifies its inputs")
+            && text.contains("chains on this energy are its samples")
+    );
+    checkpoint.config.objective.adversarial_radius = 0.5;
+    let text = card_of(&checkpoint, Some(&results));
+    assert!(
+        text.contains("was trained to classify its inputs, also under small attacks"),
+        "{text}"
+    );
+    assert!(text.contains("- adversarial-training\n") && text.contains("arXiv:1706.06083"));
+
+    let objective = &mut checkpoint.config.objective;
+    (objective.p_y_given_x_weight, objective.adversarial_gap_weight) = (0.0, 1.0);
+    let text = card_of(&checkpoint, Some(&results));
+    assert!(text.contains("\n# model\n\nAn energy-based model: "), "{text}");
+    assert!(text.contains("Its p(y|x) is not trained: the loss has no cross entropy."), "{text}");
+    // What was measured stays for people; for programs it is no result of a classifier.
+    assert!(text.contains("\n| accuracy | 91.1 % "), "{text}");
+    for wrong in ["classifies", "small attacks", "1706.06083", "temperature was fitted on held-out"]
+    {
+        assert!(!text.contains(wrong), "{wrong}: {text}");
+    }
+    let front = front_matter(&text);
+    assert_eq!(front["tags"], json!(["energy-based-model", "langevin-dynamics"]));
+    assert_eq!(front["metrics"], json!(["frechet_distance"]));
+    assert_eq!(front["pipeline_tag"], "unconditional-image-generation");
+    let results = front["model-index"][0]["results"].as_array().unwrap();
+    let tasks: Vec<&Value> = results.iter().map(|result| &result["task"]["type"]).collect();
+    assert_eq!(tasks, ["unconditional-image-generation"]);
+}
+
+#[test]
+fn a_card_names_the_settings_of_its_figures_that_are_not_those_of_the_model() {
+    let (mut checkpoint, mut results) = of("fashion");
+    // The folder is private, and results do not hold it.
+    checkpoint.config.data.dir = "/home/me".into();
+    results.config.eval.sample_steps = 3;
+    assert!(!card_of(&checkpoint, Some(&results)).contains("other settings"));
+    for change in ["sampler.start=uniform", "sampler.noise_std=0.5", "data.dataset=mnist"] {
+        results.config = results.config.with_assignment(change).unwrap();
+    }
+    let text = card_of(&checkpoint, Some(&results));
+    let named =
+        text.split("It was measured with other settings than those above: ").nth(1).unwrap();
+    for part in
+        ["`sampler.start = \"uniform\"`", "`sampler.noise_std = 0.5`", "`data.dataset = \"mnist\"`"]
+    {
+        assert!(named.contains(part), "{part}: {text}");
+    }
+}
+
+#[test]
+fn a_fid_is_named_with_what_it_can_be_compared_with() {
+    let (checkpoint, mut results) = of("fashion");
+    let mut front_and_text = |num_reference, is_original| {
+        let set = |name: &str, fid| FidSet { name: name.into(), count: 1000, fid };
+        let network = FidNetwork {
+            name: "inception.safetensors".into(),
+            sha256: "ef".repeat(32),
+            source_sha256: None,
+            is_original,
+        };
+        let sets = vec![set("test images", 10.0), set("fresh chains", 60.0)];
+        results.fid = Some(Fid { network, num_reference, sets });
+        let text = card_of(&checkpoint, Some(&results));
+        (front_matter(&text), text)
+    };
+    let has_fid = |front: &Value| front["metrics"].as_array().unwrap().contains(&json!("fid"));
+    let (front, text) = front_and_text(5000, true);
+    assert!(!has_fid(&front));
+    for part in [
+        "| FID of 1,000 fresh chains after 100 steps to 5,000 training images | 60.000 |"
+            .to_string(),
+        format!("the Inception network in inception.safetensors (SHA-256 {})", "ef".repeat(32)),
+        "Fewer images give a larger FID".to_string(),
+    ] {
+        assert!(text.contains(&part), "{part}: {text}");
+    }
+    assert!(has_fid(&front_and_text(60_000, true).0));
+    assert!(!has_fid(&front_and_text(60_000, false).0));
+}
+
+#[test]
+fn an_accuracy_of_earlier_weights_is_named_so_and_is_no_result_of_the_model() {
+    let (mut checkpoint, _) = of("fashion");
+    let name = "accuracy on the test set, as training measured it";
+    checkpoint.counters.step = 83;
+    for (evaluated_step, after, is_listed) in
+        [(Some(62), " after 62 of its 83 steps", false), (Some(83), "", true), (None, "", true)]
+    {
+        checkpoint.counters.evaluated_step = evaluated_step;
+        let text = card_of(&checkpoint, None);
+        assert!(text.contains(&format!("| {name}{after} | 91.1 % |")), "{text}");
+        let results = &front_matter(&text)["model-index"][0]["results"];
+        assert_eq!(!results.as_array().unwrap().is_empty(), is_listed, "{text}");
     }
 }

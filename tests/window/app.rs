@@ -356,6 +356,25 @@ fn the_name_of_the_model_leaves_room_for_the_buttons_after_it() {
 }
 
 #[test]
+fn how_much_of_a_large_model_is_read_is_shown_while_the_last_one_stays_open() {
+    let mut window = Window::new();
+    let read = |window: &mut Window, name: &str| {
+        window.worker.say(Event::Loading { name: name.into(), num_bytes: 120_000_000 });
+        window.harness.step();
+        window.harness.step();
+    };
+    read(&mut window, "a lesson");
+    assert!(!window.has("Model: loading"), "no model is on its way");
+    window.viewer().run.open("large.safetensors");
+    read(&mut window, "large.safetensors");
+    assert!(window.has("Model: loading… 120.0 MB"));
+    assert_eq!(window.viewer().run.model.as_ref().unwrap().name, "fashion");
+    window.pass(3, 0);
+    assert!(!window.has("Model: loading"));
+    assert_eq!(window.viewer().run.model.as_ref().unwrap().name, "large.safetensors");
+}
+
+#[test]
 fn exports_write_what_was_seen() {
     let folder = tempfile::tempdir().unwrap();
     let mut window = Window::new();

@@ -1,7 +1,7 @@
 //! The chains at the centre of the window and what is said about them, by accessible labels, with a scripted worker.
 
 use crate::app::Window;
-use egui::Key;
+use egui::{Key, accesskit::Role};
 use egui_kittest::kittest::Queryable;
 use jempp::{
     app::{App, LastRun, Overlay, Selection, Tab},
@@ -185,6 +185,51 @@ fn at_its_end_the_run_can_go_on_or_be_judged() {
         (0.0, 200)
     );
     assert!(window.viewer().run.shown_overlay() == Overlay::Images);
+}
+
+#[test]
+fn chains_that_sample_open_and_play_only_with_consent_during_a_training() {
+    let mut window = window([1280.0, 800.0], "");
+    window.click("▶ Play");
+    window.pass(60, 3);
+    window.click("Does it converge?");
+    window.pass(60, 0);
+    train(&mut window, 3);
+    let num_runs = |window: &Window| {
+        let asked = window.worker.asked.iter();
+        asked.filter(|command| matches!(command, Command::Run { .. })).count()
+    };
+    let before = num_runs(&window);
+    window.click("Open chains that sample");
+    window.pass(2, 0);
+    assert!(window.has("pauses the training."));
+    window.click("Keep training");
+    window.pass(2, 3);
+    let run = &window.viewer().run;
+    assert!(!run.is_playing() && run.last_step() == 100 && num_runs(&window) == before);
+    // A person who only opens them later does not ask for a long run.
+    window.viewer().run.open("fashion-sampler");
+    window.pass(2, 0);
+    window.click("Pause training and open");
+    window.pass(4, 3);
+    let run = &window.viewer().run;
+    assert_eq!(run.model.as_ref().unwrap().name, "fashion-sampler");
+    assert!(!run.is_playing() && run.settings.num_steps == 100);
+}
+
+#[test]
+fn a_number_beyond_its_slider_stays_while_it_is_drawn() {
+    let mut window = window([1280.0, 800.0], "sampler.kind=pyld&sampler.num_inner_steps=100");
+    window.pass(2, 0);
+    assert!(window.harness.query_by_role_and_label(Role::Slider, "inner steps N").is_some());
+    let number = |window: &Window| window.viewer().run.lanes[0].sampler.num_inner_steps;
+    assert_eq!(number(&window), 100);
+    let is_other = |command: &Command| matches!(command, Command::SetLanes(_));
+    assert!(!window.worker.asked.iter().any(is_other));
+    // A number that a person types is kept within what is allowed.
+    app(&mut window).viewer_mut().run.lanes[0].sampler.num_inner_steps = 5000;
+    window.pass(2, 0);
+    assert_eq!(number(&window), 1000);
 }
 
 #[test]

@@ -14,7 +14,7 @@ fn num_restarts(worker: &Scripted) -> usize {
 }
 
 /// A window whose chains have made some steps and pause.
-fn played() -> Window {
+pub(crate) fn played() -> Window {
     let mut window = Window::new();
     window.click("▶ Play");
     window.pass(5, 4);
@@ -24,7 +24,7 @@ fn played() -> Window {
 }
 
 /// Says that a training run has begun.
-fn start_training(window: &mut Window) {
+pub(crate) fn start_training(window: &mut Window) {
     let config = jempp::config::RunConfig::preset("fashion-quick").unwrap();
     window.worker.say(Event::Training(Box::new(TrainingUpdate::Started {
         folder: "runs/x".into(),

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::app;
-use egui::{Key, Modifiers, Shape, TextureId};
+use egui::{Key, Modifiers, Shape, TextureId, accesskit::Role};
 use egui_kittest::{Harness, kittest::Queryable};
 use jempp::{
     app::{App, Link, Tab},
@@ -241,6 +241,19 @@ fn chains_that_leave_do_not_move_the_plane() {
     tell(&mut window, frame(2, 1, &x));
     assert!(window.has(said));
     assert_eq!(plane(&window), before);
+}
+
+#[test]
+fn a_number_beyond_its_slider_stays_while_it_is_drawn() {
+    let link = "tab=lab&lab.target=learned&lab.learn_chain_steps=200&lab.sampler.kind=pyld\
+                &lab.sampler.num_inner_steps=100";
+    let view = ViewState::from_query(link).unwrap();
+    let mut window = app::Window::open([1280.0, 800.0], view.clone());
+    window.pass(2, 0);
+    for name in ["chain steps K", "inner steps N"] {
+        assert!(window.harness.query_by_role_and_label(Role::Slider, name).is_some(), "{name}");
+    }
+    assert_eq!(window.viewer().lab.settings, view.lab);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests may")]
 
 mod app;
+mod asked_before;
 mod draw;
 mod grid;
 mod kept;
@@ -19,3 +20,4 @@ mod scripted;
 mod slice;
 mod small;
 mod spoken;
+mod training_again;

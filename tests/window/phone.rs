@@ -382,6 +382,26 @@ fn a_frame_has_the_text_of_its_lesson_in_a_strip() {
 }
 
 #[test]
+fn a_frame_without_the_text_of_its_lesson_says_why_and_plays_no_other_chains() {
+    let view = ViewState::from_query("lesson=4&play=true").unwrap();
+    let mut window = Window::embedded([480.0, 360.0], view);
+    let reason = "cannot load lessons/4.md: no connection";
+    window.worker.say(Event::LessonRefused { number: 4, reason: reason.into() });
+    window.pass(5, 3);
+    assert!(window.has(reason));
+    assert_eq!((window.viewer().run.is_playing(), window.viewer().run.last_step()), (false, 0));
+    window.press("⏷ 4. Too large a step");
+    window.pass(3, 0);
+    assert!(!window.has(reason), "a person folded it");
+    window.press("⏵ 4. Too large a step");
+    window.press("Load it again");
+    let text = "# Noise\n\n## First\n\nA chain moves.";
+    window.worker.say(Event::Lesson { number: 4, text: text.into() });
+    window.pass(3, 0);
+    assert!(window.has("A chain moves.") && !window.has(reason));
+}
+
+#[test]
 fn on_a_phone_on_its_side_the_lesson_stands_beside_the_chains() {
     let text = "# Noise\n\n## First\n\nA chain moves.";
     for (size, is_beside) in [(WIDE, true), (TALL, false), ([400.0, 300.0], true)] {

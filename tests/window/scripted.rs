@@ -32,6 +32,8 @@ pub(crate) struct Scripted {
     pub asked: Vec<Command>,
     /// Whether the gradients of the chains are not read.
     pub lacks_gradients: bool,
+    /// Whether new chains and other rules are refused.
+    pub refuses: bool,
 }
 
 /// The description of the scripted model.
@@ -79,6 +81,7 @@ impl Scripted {
             run: None,
             asked: Vec::new(),
             lacks_gradients: false,
+            refuses: false,
         };
         (worker, Link { commands, events })
     }
@@ -93,17 +96,32 @@ impl Scripted {
         while let Ok(command) = self.commands.try_recv() {
             self.asked.push(command.clone());
             match command {
+                Command::Open(name) if name.starts_with("gone") => {
+                    self.say(Event::Refused(format!("no file `{name}`")));
+                }
                 Command::Open(name) => {
+                    self.stop();
                     self.say(Event::Device {
                         description: "CPU back end (no graphics adapter found)".into(),
                         is_cpu: true,
                         bundled: vec!["fashion".into(), "mnist".into()],
                     });
-                    let opened = if name.ends_with("-sampler") { sampler(&name) } else { model() };
+                    let opened = match name.ends_with("-sampler") {
+                        true => sampler(&name),
+                        false => ModelInfo { name, ..model() },
+                    };
                     self.say(Event::Opened(Box::new(opened)));
                     let test_energies = (0..1000).map(|i| -3.0 + noise(i, 7)).collect();
                     let train = self.train.clone();
                     self.say(Event::References(References { test_energies, train }));
+                }
+                Command::Restart(_) if self.refuses => {
+                    self.say(Event::Refused("there is no room for these chains".into()));
+                }
+                Command::SetLanes(_) if self.refuses => {
+                    let lanes = self.request.as_ref().unwrap().lanes.clone();
+                    self.say(Event::Lanes(lanes));
+                    self.say(Event::Refused("these chains cannot run so".into()));
                 }
                 Command::Restart(request) => {
                     self.request = Some(request.clone());

@@ -1,8 +1,9 @@
 //! What the window says in words: the text for screen readers, and where a link or the browser's buttons lead.
 
-use crate::app::Window;
+use crate::{app::Window, scripted::Scripted};
+use egui::{Event as Input, Key, Modifiers, Pos2, RawInput, Rect, vec2};
 use jempp::{
-    app::Tab,
+    app::{App, Guide, Tab},
     config::ViewState,
     worker::{
         Command, Event, TrainingPoint, TrainingUpdate,
@@ -35,12 +36,12 @@ fn the_chains_and_the_lesson_are_told_in_words() {
     give_lesson(&mut window, 3);
     let spoken = window.harness.state_mut().spoken();
     assert_eq!(spoken.title, "lesson 3 of 8, Noise: What it does");
-    assert_eq!(&spoken.paragraphs[..2], ["A chain moves.", "Why?"]);
-    // The answer stays hidden until a person asks for it.
-    assert!(spoken.paragraphs[2].contains("press Show the answer"), "{:?}", spoken.paragraphs);
+    assert_eq!(spoken.paragraphs, ["A chain moves.", "Why?"]);
+    // In the page it is folded, whatever the window shows.
+    assert_eq!(spoken.answer, ["Because of noise."]);
     window.click("Show the answer");
-    let spoken = window.harness.state_mut().spoken();
-    assert_eq!(spoken.paragraphs[2], "Because of noise.");
+    let shown = window.harness.state_mut().spoken();
+    assert_eq!((shown.paragraphs, shown.answer), (spoken.paragraphs, spoken.answer));
 
     window.worker.say(Event::Failed("the device was lost".into()));
     window.pass(1, 0);
@@ -316,4 +317,50 @@ fn a_model_that_was_trained_and_not_saved_would_be_lost() {
     window.worker.say(Event::File { name: "mine.safetensors".into(), bytes: vec![1, 2] });
     window.pass(2, 0);
     assert!(!window.viewer().has_unsaved());
+}
+
+#[test]
+fn each_control_is_said_when_it_gets_the_focus_and_when_a_person_changes_it() {
+    let (mut worker, link) = Scripted::new();
+    let mut app = App::embedded(link, ViewState::default(), "./index.html?");
+    let mut guide = Guide::default();
+    let ctx = egui::Context::default();
+    ctx.enable_accesskit();
+    // What is said while a key is pressed and in the frames after it.
+    let mut press = |key: Option<Key>, is_here: bool| {
+        let mut said = Vec::new();
+        for frame in 0..4 {
+            let key = key.filter(|_| frame < 2).map(|key| Input::Key {
+                key,
+                physical_key: None,
+                pressed: frame == 0,
+                repeat: false,
+                modifiers: Modifiers::NONE,
+            });
+            let screen_rect = Some(Rect::from_min_size(Pos2::ZERO, vec2(480.0, 360.0)));
+            let events = key.into_iter().collect();
+            let input = RawInput { screen_rect, events, ..RawInput::default() };
+            let output = ctx.run_ui(input, |ui| {
+                app.drain(ui.ctx());
+                app.show(ui);
+            });
+            worker.work(1);
+            said.extend(guide.follow(&output.platform_output, is_here).map(String::from));
+        }
+        said
+    };
+    assert!(press(None, true).is_empty() && press(None, true).is_empty());
+    assert_eq!(press(Some(Key::Tab), true), ["▶ Play, button"]);
+    assert_eq!(press(Some(Key::Tab), true), ["⟲ Restart, button"]);
+    let slider = press(Some(Key::Tab), true);
+    let is_slider =
+        |said: &[String]| said.len() == 1 && said[0].starts_with("step size α, slider, ");
+    assert!(is_slider(&slider), "{slider:?}");
+    // Nothing happens to it.
+    assert!(press(None, true).is_empty());
+    let changed = press(Some(Key::ArrowRight), true);
+    assert!(is_slider(&changed) && changed != slider, "{changed:?}");
+    // Elsewhere in the page, and back.
+    assert!(press(Some(Key::ArrowRight), false).is_empty());
+    assert!(is_slider(&press(None, true)));
 }

@@ -76,7 +76,9 @@ export async function open(t, path = '', { kind = 'webgpu', routes = {}, stalls 
     await page.addInitScript(hurry);
     await context.route('**/worker.js*', async (route) => {
       const body = await (await route.fetch()).text();
-      await route.fulfill({ contentType: 'text/javascript', body: `(${hurry})();${body}` });
+      // A page with this header takes only workers that have it too.
+      const headers = { 'Cross-Origin-Embedder-Policy': 'require-corp' };
+      await route.fulfill({ contentType: 'text/javascript', headers, body: `(${hurry})();${body}` });
     });
   }
   await page.addInitScript(() => {

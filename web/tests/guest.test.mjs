@@ -1,9 +1,10 @@
 // Tests of the page as a guest: in a frame of another page, with links that others changed, and when its files do not come.
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
+import { createServer } from 'node:http';
 import { test } from 'node:test';
 import { fileURLToPath, pathToFileURL } from 'node:url';
-import { DIST, drop, dropUnread, eventually, killWorker, open, photograph, pressNext, sleep, swipe } from './browser.mjs';
+import { DIST, address, drop, dropUnread, eventually, killWorker, open, photograph, pressNext, sleep, swipe } from './browser.mjs';
 
 const KIND = { kind: 'no webgpu' };
 
@@ -27,7 +28,7 @@ async function host(t, frame, options = {}) {
 }
 
 test('a frame leaves the focus, the wheel and the Tab key to its host', async (t) => {
-  const { page, until, active } = await host(t, 'embed.html?per_class=2&num_steps=100000');
+  const { page, inside, until, active } = await host(t, 'embed.html?per_class=2&num_steps=100000');
   await until('chains that run', (s) => s.last_step >= 2);
   assert.equal(await active(), 'BODY', 'no focus at load');
 
@@ -38,12 +39,15 @@ test('a frame leaves the focus, the wheel and the Tab key to its host', async (t
 
   // Tab goes through the frame and leaves it at its end, and Shift+Tab at its beginning.
   await page.locator('#above').focus();
-  const way = [];
+  const [way, rings] = [[], []];
   for (let press = 0; press < 30 && way.at(-1) !== 'below'; press += 1) {
     await page.keyboard.press('Tab');
     await sleep(120);
     way.push(await active());
+    if (way.at(-1) === 'frame') rings.push(await inside().evaluate(() => [document.activeElement.id, getComputedStyle(document.activeElement).outlineStyle].join()));
   }
+  // The frame shows that it has the focus, also before one of its controls does.
+  assert.ok(rings.includes('canvas,solid') && !rings.includes('canvas,none'), `${rings}`);
   assert.equal(way.at(-1), 'below', `${way}`);
   assert.ok(way.filter((id) => id === 'frame').length >= 6, `its controls have the focus in turn: ${way}`);
   const back = [];
@@ -65,7 +69,15 @@ test('a finger scrolls the host, but not on a slider', async (t) => {
   await sleep(500);
   const after = await until('a state', () => true);
   assert.ok(after.last_step > before.last_step, 'the chains still run');
-  assert.equal(await inside().evaluate(() => getComputedStyle(document.getElementById('canvas')).touchAction), 'pan-y');
+  assert.equal(await inside().evaluate(() => getComputedStyle(document.getElementById('canvas')).touchAction), 'pan-y pinch-zoom');
+  // Two fingers zoom the host: the frame leaves them to the browser too.
+  const isTaken = await inside().evaluate(() => {
+    const target = document.getElementById('canvas');
+    const touches = [150, 200].map((clientX, identifier) => new Touch({ identifier, target, clientX, clientY: 150 }));
+    const event = new TouchEvent('touchstart', { bubbles: true, cancelable: true, touches, changedTouches: touches });
+    return !target.dispatchEvent(event);
+  });
+  assert.equal(isTaken, false);
 });
 
 test('a frame with capture takes keys and wheel at once', async (t) => {
@@ -169,7 +181,7 @@ test('what is asked of a frame before it is ready is done', async (t) => {
 
 test('a frame reads a pasted link, at first and later, and keys of the page are none of its state', async (t) => {
   const body = `<!doctype html><body><script src="embed.js"></script>
-    <jempp-frame height="300" query="https://elsewhere.example/?per_class=1&amp;num_steps=7"></jempp-frame>`;
+    <jempp-frame height="300" query="https://elsewhere.example/?num_steps=7&amp;per_class=1#top"></jempp-frame>`;
   const { page } = await open(t, 'host.html', { ...KIND, routes: { '**/host.html': { contentType: 'text/html', body } } });
   const number = (key) => page.evaluate((key) => Number(new URLSearchParams(document.querySelector('jempp-frame').state?.query).get(key)), key);
   const shows = (what, perClass) => eventually(what, async () => (await number('per_class')) === perClass, 120);
@@ -179,15 +191,23 @@ test('a frame reads a pasted link, at first and later, and keys of the page are 
   await shows('another state', 2);
   const inside = page.frames().find((one) => one.url().includes('embed.html'));
   assert.deepEqual(await inside.evaluate(() => globalThis.jempp.state().notices), []);
-  await show('https://elsewhere.example/?per_class=3');
+  await show('https://elsewhere.example/?per_class=3#:~:text=chains');
   await shows('a link later', 3);
-  for (const query of ['', 'fbclid=abc']) {
+  for (const query of ['https://elsewhere.example/', '', 'fbclid=abc']) {
     await show(query);
     await shows(`what the page shows without a link: ${query}`, 4);
     assert.equal(await number('max_steps_per_sec'), 10);
     await show('per_class=2');
     await shows('the other state', 2);
+    assert.doesNotMatch((await inside.evaluate(() => globalThis.jempp.state().notices)).join(), /elsewhere/);
   }
+  const source = await page.evaluate(() => {
+    const frame = Object.assign(document.createElement('jempp-frame'), { style: 'margin-top: 9999px' });
+    frame.setAttribute('query', 'https://elsewhere.example/#top');
+    document.body.append(frame);
+    return frame.firstChild.src;
+  });
+  assert.deepEqual([...new URL(source).searchParams.keys()], ['theme'], 'an address without a query asks for nothing');
 });
 
 test('a file that is dropped on a frame is told where it can be opened', async (t) => {
@@ -356,6 +376,9 @@ test('without start.js and main.js the page itself says what may be wrong', asyn
   const gone = { status: 404, body: '' };
   const { page } = await open(t, '', { ...KIND, routes: { '**/start.js': gone, '**/main.js': gone } });
   assert.match(await page.locator('#loading').innerText(), /files of this page may be missing or blocked/);
+  await page.evaluate(() => (globalThis.isOld = true));
+  await page.locator('#unwatched a').click();
+  await page.waitForFunction(() => !globalThis.isOld && document.getElementById('unwatched') !== null);
   // Otherwise start.js watches, and nobody reads this.
   const whole = await open(t, '', { ...KIND, stalls: '**/jempp_bg.wasm' });
   await whole.page.locator('#late').waitFor({ state: 'attached' });
@@ -557,7 +580,8 @@ test('a frame has the colours of its page', async (t) => {
 test('a frame follows its attributes and the colours of its page', async (t) => {
   const body = `<!doctype html><style>body { background: #fafafa } .night body { background: #101010 }</style><body>
     <script src="embed.js"></script><jempp-frame height="300" query="per_class=1"></jempp-frame>`;
-  const options = { ...KIND, viewport: { width: 600, height: 600 }, routes: { '**/host.html': { contentType: 'text/html', body } } };
+  const late = { contentType: 'text/css', body: 'html.night body { background: #fafafa }' };
+  const options = { ...KIND, viewport: { width: 600, height: 600 }, routes: { '**/host.html': { contentType: 'text/html', body }, '**/late.css': late } };
   const { page } = await open(t, 'host.html', options);
   await page.waitForFunction(() => document.querySelector('jempp-frame').state, null, { timeout: 120_000 });
   const inside = page.frames().find((one) => one.url().includes('embed.html'));
@@ -577,6 +601,50 @@ test('a frame follows its attributes and the colours of its page', async (t) => 
   await page.waitForFunction(() => document.querySelector('iframe').clientHeight === 400);
   await change('query', 'lesson=3');
   await page.waitForFunction(() => document.querySelector('jempp-frame').state.lesson === 3, null, { timeout: 60_000 });
+  // A style sheet that comes late.
+  await page.evaluate(() => document.head.append(Object.assign(document.createElement('link'), { rel: 'stylesheet', href: 'late.css' })));
+  await hears('dark,light,dark,light');
+  // The frame is moved as it is.
+  const lesson = await page.evaluate(() => {
+    const frame = document.querySelector('jempp-frame');
+    document.body.moveBefore(frame, document.body.firstChild);
+    return frame.state?.lesson;
+  });
+  assert.equal(lesson, 3);
+  await sleep(500);
+  await hears('dark,light,dark,light');
+});
+
+test('embed.js takes the colours around a shadow root, and says where it cannot be', async (t) => {
+  const body = `<!doctype html><html lang="en"><head><title>A lecture</title><script src="embed.js" data-title="In the head" data-query="per_class=1"></script></head>
+    <body style="background: #fafafa"><main style="margin-top: 9999px; background: #101010"></main>
+    <script>document.querySelector('main').attachShadow({ mode: 'open' }).innerHTML = '<jempp-frame></jempp-frame>';</script>
+    <script type="module" src="embed.js"></script>`;
+  const { page, errors } = await open(t, 'host.html', { ...KIND, routes: { '**/host.html': { contentType: 'text/html', body } } });
+  const [first, inRoot] = await page.evaluate(() => [
+    document.body.querySelector(':scope > jempp-frame > iframe'),
+    document.querySelector('main').shadowRoot.querySelector('iframe'),
+  ].map(({ src, title }) => ({ title, theme: new URL(src).searchParams.get('theme') })));
+  assert.deepEqual(first, { title: 'In the head', theme: 'light' });
+  assert.equal(inRoot.theme, 'dark');
+  await eventually('the reason', async () => /embed\.js is a plain script/.test(errors.join()), 10);
+});
+
+test('a page that is isolated shows a frame', async (t) => {
+  // Another port is another origin.
+  const server = createServer(async (request, response) => {
+    response.setHeader('Cross-Origin-Opener-Policy', 'same-origin');
+    response.setHeader('Cross-Origin-Embedder-Policy', 'require-corp');
+    response.writeHead(200, { 'Content-Type': 'text/html' }).end(`<!doctype html><html lang="en"><title>A lecture</title><body><script src="${await address()}embed.js" data-query="per_class=1"></script>`);
+  });
+  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
+  t.after(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  const { page } = await open(t, '', { ...KIND, origin: `http://127.0.0.1:${server.address().port}/` });
+  assert.equal(await page.evaluate(() => crossOriginIsolated), true);
+  await page.waitForFunction(() => document.querySelector('jempp-frame').state?.model === 'fashion', null, { timeout: 120_000 });
 });
 
 test('a frame that is loaded again has the colours of its page, and does what it is asked for', async (t) => {
@@ -613,12 +681,12 @@ for (const [theme, colorScheme, colour] of [['dark', 'light', 'rgb(27, 27, 27)']
 
 test('the browser keeps its own keys, and zooms', async (t) => {
   /** Whether the browser may do in this page what it does by itself. */
-  async function leaves(page, kind, options) {
+  async function leaves(page, kind, options, where = 'canvas') {
     await page.locator('#canvas').focus();
-    return page.evaluate(([kind, options]) => {
+    return page.evaluate(([kind, options, where]) => {
       const event = new globalThis[kind](kind === 'WheelEvent' ? 'wheel' : 'keydown', { bubbles: true, cancelable: true, ...options });
-      return document.getElementById('canvas').dispatchEvent(event);
-    }, [kind, options]);
+      return document.querySelector(where).dispatchEvent(event);
+    }, [kind, options, where]);
   }
   const [alt, control, command] = [{ altKey: true }, { ctrlKey: true }, { metaKey: true }];
   const own = [['ArrowLeft', alt], ['ArrowRight', alt], ['d', alt], ['p', control], ['p', command], ['ArrowLeft', command], ['ArrowRight', command]];
@@ -629,6 +697,11 @@ test('the browser keeps its own keys, and zooms', async (t) => {
     const press = ([key, how]) => leaves(page, 'KeyboardEvent', { key, code: key.length === 1 ? `Key${key.toUpperCase()}` : key, ...how });
     for (const one of left) assert.equal(await press(one), true, `${path}: ${JSON.stringify(one)}`);
     for (const one of taken) assert.equal(await press(one), false, `${path}: ${JSON.stringify(one)}`);
+    // In a field, the arrows are for the text.
+    for (const [key, keyCode, how, isLeft] of [['p', 80, control, true], [',', 188, control, true], ['ArrowLeft', 37, alt, false], ['ArrowLeft', 37, control, false]]) {
+      const typed = { key, keyCode, ...how };
+      assert.equal(await leaves(page, 'KeyboardEvent', typed, 'canvas ~ input[type=text]'), isLeft, `${path}, in a field: ${JSON.stringify(typed)}`);
+    }
     if (!path.includes('embed')) assert.equal(await leaves(page, 'WheelEvent', { deltaY: 10 }), false, 'the viewer scrolls');
     assert.equal(await leaves(page, 'WheelEvent', { deltaY: 10, ...control }), true, 'the browser zooms');
     await close();

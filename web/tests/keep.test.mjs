@@ -33,17 +33,21 @@ test('a model file is offered on the next visit', async (t) => {
   assert.ok(!again.models.includes('digits.safetensors'), `${again.models}`);
 });
 
-test('a model that is too large to be kept is told', async (t) => {
+test('a model that is too large to be kept is told, and so are files', async (t) => {
   const answer = async (route) => {
     const body = (await (await route.fetch()).text()).replace('64 * 2 ** 20', '1000');
     await route.fulfill({ contentType: 'text/javascript', body });
   };
-  const { page, until } = await open(t, '?per_class=1', { ...KIND, routes: { '**/host.js': answer } });
+  const { page, until } = await open(t, '?per_class=1', { ...KIND, routes: { '**/host.js': answer, '**/files.js': answer } });
   await until('a model', isThere('fashion'));
   await drop(page, 'digits.safetensors', DIGITS);
-  await until('a message', (s) => /digits\.safetensors has 1 MiB.*keeps only models/.test(s.notices.join()));
+  await until('a message', (s) => /digits\.safetensors is not kept in the browser, because it has more than 0 MiB. After a reload/.test(s.notices.join()));
   await until('the model all the same', isThere('digits.safetensors'));
   assert.equal(await kept(page, 'model'), null);
+  // What the program does when the files to train on change.
+  await page.evaluate(() => globalThis.jempp.keepFiles(['a title', 'digits.safetensors', '0 digits.safetensors'].join('\x1f')));
+  await until('a message', (s) => /Your files have more than .* MiB, so they are not kept/.test(s.notices.join()), 10);
+  assert.equal(await kept(page, 'files'), null);
 });
 
 test('undo finds an earlier file, and another worker gets the open one', async (t) => {
@@ -82,8 +86,8 @@ async function train(page, until) {
 }
 
 test('the browser asks before a trained model is lost, and the model is there again', async (t) => {
-  // With less memory, trained models are not kept.
-  const before = () => Object.defineProperty(Navigator.prototype, 'deviceMemory', { value: 8 });
+  // As on a phone, where memory is small: it keeps what can be trained there.
+  const before = () => Object.defineProperty(Navigator.prototype, 'deviceMemory', { value: 4 });
   const { page, origin, until } = await open(t, '?tab=train&per_class=1', { ...KIND, before });
   await until('a model', isThere('fashion'));
   const isUnsaved = () => page.evaluate(() => globalThis.jempp.unsaved());
@@ -91,6 +95,13 @@ test('the browser asks before a trained model is lost, and the model is there ag
   const [begun, y] = await train(page, until);
   await until('a training step', (s) => s.training_step > 0);
   assert.equal(await isUnsaved(), true);
+  const value = await page.evaluate(() => {
+    const event = document.createEvent('BeforeUnloadEvent');
+    event.initEvent('beforeunload', false, true);
+    dispatchEvent(event);
+    return event.returnValue;
+  });
+  assert.notEqual(value, '', 'older browsers ask too');
   await page.mouse.click(140, y);
   await until('a rest', (s) => !s.is_training);
   assert.equal(await isUnsaved(), true, 'only a person saves');
@@ -130,6 +141,54 @@ test('a model that the browser cannot keep is told, and is not in the list', asy
   });
   const { models } = await until('the built-in model', isThere('fashion'));
   assert.ok(!models.includes(begun.model), `${models}`);
+});
+
+test('a trained model that is too large to be kept is told', async (t) => {
+  const answer = async (route) => {
+    const body = (await (await route.fetch()).text()).replace('MAX_KEPT / 4', '1000');
+    await route.fulfill({ contentType: 'text/javascript', body });
+  };
+  const before = () => Object.defineProperty(Navigator.prototype, 'deviceMemory', { value: 4 });
+  const { page, until } = await open(t, '?tab=train&per_class=1', { ...KIND, before, routes: { '**/host.js': answer } });
+  await until('a model', isThere('fashion'));
+  const [begun, y] = await train(page, until);
+  await until('a training step', (s) => s.training_step > 0);
+  await page.mouse.click(140, y);
+  const isTold = (text) => text.includes(`${begun.model} is not kept in the browser`) && /Save the model before you leave/.test(text);
+  await until('a message', (s) => !s.is_training && s.notices.some(isTold));
+  assert.equal(await kept(page, 'trained'), null);
+});
+
+test('the frames of a page record less than a page of its own', async (t) => {
+  const before = () => Object.defineProperty(Navigator.prototype, 'deviceMemory', { value: 8 });
+  const { page } = await open(t, 'lecture.html', { ...KIND, before });
+  const limits = () => Promise.all(page.frames().slice(1).map((frame) => frame.evaluate(() => globalThis.jempp?.historyMib)));
+  await eventually('a frame', async () => (await limits().catch(() => [])).includes(64));
+  assert.ok(!(await limits()).includes(320));
+});
+
+test('drawings and files that the browser cannot keep are told, once', async (t) => {
+  const before = () => {
+    const { put } = IDBObjectStore.prototype;
+    IDBObjectStore.prototype.put = function putOrNot(value, key) {
+      if (key === 'drawings' || key === 'files') throw new DOMException('full', 'QuotaExceededError');
+      return put.call(this, value, key);
+    };
+  };
+  const { page, until } = await open(t, '?per_class=1', { ...KIND, before });
+  await until('a model', isThere('fashion'));
+  await drop(page, 'mine.safetensors');
+  await until('a message', (s) => /mine\.safetensors/.test(s.notices.join()));
+  // What the program does when they change.
+  await page.evaluate(async () => {
+    const files = ['a title', 'mine.safetensors', '0 mine.safetensors'].join('\x1f');
+    for (let change = 0; change < 2; change += 1) {
+      await globalThis.jempp.keepDrawings(JSON.stringify({ change }));
+      await globalThis.jempp.keepFiles(files);
+    }
+  });
+  const isTold = (s) => ['could not keep your drawings', 'could not keep your files'].every((text) => s.notices.filter((notice) => notice.includes(text)).length === 1);
+  await until('both messages', isTold, 10);
 });
 
 test('finished lessons are remembered, and so is the first visit', async (t) => {

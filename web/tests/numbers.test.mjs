@@ -2,10 +2,10 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { availableParallelism, loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { open, photograph } from './browser.mjs';
+import { eventually, open, photograph } from './browser.mjs';
 
 const NUM_STEPS = 20;
 const SEED = 3;
@@ -21,14 +21,30 @@ const RULE = Object.entries({
 });
 const TOLERANCE = 1e-3;
 
-for (const [name, query, kind] of [['WebGPU', '?device=webgpu', 'webgpu'], ['fallback', '', 'no webgpu']]) {
-  test(`the first chain moves soon: ${name}`, async (t) => {
+/** The longest time, in ms, from navigation to the first words, where nothing else runs. */
+const LONGEST_TO_WORDS = 2000;
+/** A page that begins slowly does so each time; the best time depends little on other work. */
+const NUM_VISITS = 3;
+
+// The longest time to the first moving chain, in ms: about three times what it takes on two cores. WebGPU is computed and drawn on them.
+for (const [name, query, kind, longest] of [['WebGPU', '?device=webgpu', 'webgpu', 18_000], ['fallback', '', 'no webgpu', 6000]]) {
+  test(`the first words and the first moving chain come soon: ${name}`, async (t) => {
     // The browser and its graphics process start here, so that their start is not part of the page's time.
     await open(t, 'icon.svg', { kind });
-    const { until } = await open(t, query, { kind });
-    const state = await until('a moving chain', (s) => s.shown_step >= 1);
-    t.diagnostic(`${name}: ${(state.now / 1000).toFixed(2)} s from navigation to the first moving chain`);
-    assert.ok(state.now < 30_000, `${state.now} ms`);
+    let [words, chain, load] = [Infinity, Infinity, 1];
+    const isSoon = () => words < load * LONGEST_TO_WORDS && chain < load * longest;
+    for (let visit = 0; visit < NUM_VISITS && !isSoon(); visit += 1) {
+      const { page, until, close } = await open(t, query, { kind });
+      const { now } = await until('a moving chain', (s) => s.shown_step >= 1);
+      const painted = await page.evaluate(() => performance.getEntriesByName('first-contentful-paint')[0].startTime);
+      await close();
+      [words, chain] = [Math.min(words, painted), Math.min(chain, now)];
+      // If more programs want to run than there are cores, all take longer in proportion.
+      load = Math.max(1, loadavg()[0] / availableParallelism());
+      const secs = [painted, now].map((ms) => (ms / 1000).toFixed(2));
+      t.diagnostic(`${name}: ${secs[0]} s from navigation to the first words, ${secs[1]} s to the first moving chain, load ${load.toFixed(1)}`);
+    }
+    assert.ok(isSoon(), `${words} ms to the first words, ${chain} ms to the first moving chain, load ${load}`);
   });
 }
 
@@ -96,6 +112,28 @@ test('?check=short compares every kernel and a network with the CPU', async (t) 
   await page.getByRole('button', { name: 'Copied' }).waitFor();
   assert.equal((await page.evaluate(() => navigator.clipboard.readText())).trim(), text.trim());
 });
+
+for (const [how, end, reason, options] of [
+  ['fails', () => void setTimeout(() => { throw new Error('a test'); }), /a test/, {}],
+  ['ends without a word', () => self.close(), /not answered/, { quick: true }],
+]) {
+  test(`a check whose worker ${how} keeps its rows and says why`, async (t) => {
+    const { page } = await open(t, '?check=short', { kind: 'webgpu', ...options });
+    const report = page.locator('#report');
+    const rows = async () => (await report.innerText()).split('\n').filter((row) => / (ok|DIFFERS)$/.test(row));
+    await eventually('three rows', async () => (await rows()).length >= 3, 300);
+    const [first] = await rows();
+    await page.workers()[0].evaluate(end);
+    await eventually('the reason', async () => /Stopped before the end: /.test(await report.innerText()), 120);
+    const text = await report.innerText();
+    assert.match(text, reason);
+    assert.match(text, /send us this text/);
+    assert.ok(text.includes(first) && (await rows()).length >= 3, text);
+    // Nothing covers it.
+    const { x, y, width, height } = await report.boundingBox();
+    assert.equal(await page.evaluate(([x, y]) => document.elementFromPoint(x, y).id, [x + width / 2, y + height / 3]), 'report');
+  });
+}
 
 test('?check says plainly that there is no WebGPU', async (t) => {
   const { page, text, rows } = await check(t, 'no webgpu');

@@ -30,6 +30,12 @@ test('with WebGPU the adapter is named and chains advance', async (t) => {
     return 'intruder' in globalThis;
   });
   assert.equal(ran, false, 'the policy is in force');
+
+  for (const [header, value] of [['opener-policy', 'same-origin'], ['embedder-policy', 'require-corp'], ['resource-policy', 'cross-origin']]) {
+    assert.equal(response.headers()[`cross-origin-${header}`], value, header);
+  }
+  assert.equal(await page.evaluate(() => crossOriginIsolated), true);
+  assert.equal(await page.workers()[0].evaluate(() => crossOriginIsolated), true);
 });
 
 test('a software adapter is left alone, and the CPU back end starts by itself', async (t) => {
@@ -64,17 +70,25 @@ test('a program that does not come is told, with a way to try again', async (t) 
   const { page } = await open(t, '', { routes: { '**/jempp_bg.wasm': { status: 503, body: '' } } });
   const text = page.locator('#failure');
   await text.waitFor({ state: 'visible' });
-  assert.match(await text.innerText(), /503/);
+  assert.match(await text.innerText(), /jempp_bg\.wasm.*503/);
   assert.ok(await page.getByRole('button', { name: 'Load again' }).isVisible());
   assert.equal(await page.locator('#canvas').isVisible(), false);
+  // Nor is anything left of the canvas for the Tab key and for screen readers.
+  assert.equal(await page.locator('.unseen:visible').count(), 0);
 });
 
-test('a program that the connection does not let through is named', async (t) => {
-  const { page } = await open(t, '', { routes: { '**/jempp_bg.wasm': null } });
-  const text = page.locator('#failure');
-  await text.waitFor({ state: 'visible' });
-  assert.match(await text.innerText(), /jempp_bg\.wasm/);
-});
+for (const [what, answer] of [
+  ['the connection does not let through', null],
+  ['breaks off', { contentType: 'application/wasm', body: Buffer.from([0, 97, 115, 109, 1, 0, 0, 0, 1, 100, 9]) }],
+  ['is a page to log in', { contentType: 'text/html', body: '<!doctype html><title>Log in</title>' }],
+]) {
+  test(`a program that ${what} is named`, async (t) => {
+    const { page } = await open(t, '', { routes: { '**/jempp_bg.wasm': answer } });
+    const text = page.locator('#failure');
+    await text.waitFor({ state: 'visible' });
+    assert.match(await text.innerText(), /could not be loaded: jempp_bg\.wasm: ./);
+  });
+}
 
 test('the reason why the first model does not come stays, and it can be tried again', async (t) => {
   const path = '**/assets/fashion.planes*';

@@ -197,6 +197,21 @@ fn number(
     }
 }
 
+/// The same for a whole number, without an explanation.
+pub(super) fn whole_number(
+    ui: &mut Ui,
+    value: &mut usize,
+    label: &str,
+    field: &Field,
+) -> egui::Response {
+    let (low, high) = field.range.unwrap_or((1.0, 50.0));
+    let (from, to) = field.slider.unwrap_or((low, high));
+    let slider = Slider::new(value, from as usize..=to as usize).logarithmic(true);
+    let response = ui.add(slider.clamping(SliderClamping::Never).text(label));
+    *value = fit(*value, low as usize, high as usize);
+    response
+}
+
 fn hover(field: &Field, default: impl std::fmt::Display, teaches: &str) -> String {
     let (low, high) = field.range.unwrap_or((0.0, f64::INFINITY));
     format!(
@@ -248,11 +263,8 @@ pub(super) fn rule(ui: &mut Ui, lane: &mut LaneConfig, target: &RuleTarget<'_>, 
             "How far one inner step goes down the energy. N of them share one full gradient.",
         );
         let field = &of("num_inner_steps");
-        let (from, to) = field.slider.unwrap_or((1.0, 50.0));
-        let slider = Slider::new(&mut sampler.num_inner_steps, from as usize..=to as usize)
-            .logarithmic(true)
-            .text("inner steps N");
-        ui.add(slider).on_hover_text(hover(
+        let slider = whole_number(ui, &mut sampler.num_inner_steps, "inner steps N", field);
+        slider.on_hover_text(hover(
             field,
             own(defaults.num_inner_steps as f64),
             "A full gradient passes through all layers, which takes the time; an inner step passes through the \

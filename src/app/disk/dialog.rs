@@ -18,7 +18,10 @@ use crate::{app::state::Export, data::drawn::DrawnSet};
 pub(in crate::app) enum DialogPurpose {
     Open,
     Export(Export),
+    /// The model that was trained last.
     SaveModel,
+    /// The open model.
+    SaveOpen,
     /// A folder to train on.
     DataFolder,
     /// Files to train on.
@@ -33,7 +36,7 @@ impl DialogPurpose {
         match self {
             Self::Open | Self::DataFolder | Self::DataFiles | Self::OpenDrawings => "",
             Self::Export(export) => export.file_name(),
-            Self::SaveModel => "model.safetensors",
+            Self::SaveModel | Self::SaveOpen => "model.safetensors",
             Self::SaveDrawings => "drawings.zip",
         }
     }

@@ -4,7 +4,10 @@ use std::path::{Path, PathBuf};
 
 use web_time::Instant;
 
-use super::dialog::{CHECKPOINTS, DialogPurpose, FileEvent, FileEventSender};
+use super::{
+    dialog::{CHECKPOINTS, DialogPurpose, FileEvent, FileEventSender},
+    given::is_checkpoint,
+};
 use crate::{
     browser,
     data::{OwnContent, OwnFile},
@@ -25,11 +28,11 @@ pub(in crate::app) fn ask(purpose: DialogPurpose, reply: FileEventSender) {
         false => accept_list(),
     });
     wasm_bindgen_futures::spawn_local(async move {
-        let Some((name, content)) = chosen.await else { return };
-        reply.send(match is_drawings {
-            true => super::drawings(&name, content),
-            false => FileEvent::Read { name, content },
-        });
+        let Some((name, place)) = chosen.await else { return };
+        match is_drawings {
+            true => reply.send(super::drawings(&name, browser::given(&place).await)),
+            false => read(OwnFile { name, content: OwnContent::Path(place.into()) }, reply),
+        }
     });
 }
 
@@ -84,11 +87,16 @@ pub(in crate::app) fn listen(reply: FileEventSender) {
     });
 }
 
-/// Reads a file that a person gave the page.
+/// Reads a file that a person gave the page. A model may be large, so the worker reads it itself: here the name of its place
+/// stands for its content.
 pub(in crate::app) fn read(file: OwnFile, reply: FileEventSender) {
     let OwnContent::Path(place) = file.content else { return };
+    let place = place.display().to_string();
     wasm_bindgen_futures::spawn_local(async move {
-        let content = browser::given(&place.display().to_string()).await;
+        let content = match is_checkpoint(&file.name) {
+            true => browser::given_num_bytes(&place).map(|_| place.into_bytes()),
+            false => browser::given(&place).await,
+        };
         reply.send(FileEvent::Read { name: file.name, content });
     });
 }

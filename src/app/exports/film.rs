@@ -9,6 +9,7 @@ use crate::{
         chains_panel::ChainsView,
         lab::LabView,
         offscreen::Studio,
+        record::Record,
         state::{PictureOptions, RunState},
         viewer::Viewer,
     },
@@ -29,8 +30,8 @@ pub(in crate::app) fn num_frames(run: &RunState) -> usize {
 enum Scenes {
     /// The next steps of the lab, after the last one that has a frame. Chains that were paused run for it, and pause again.
     Lab { last_step: Option<u64>, was_paused: bool },
-    /// These recorded steps of the run, the last one first, unless another run begins.
-    Run { steps: Vec<u64>, beginning: u64 },
+    /// These steps of the recorded run of this model, the last one first.
+    Run { steps: Vec<u64>, model: String },
 }
 
 /// An animation while its frames are drawn.
@@ -38,6 +39,8 @@ pub(in crate::app) struct Film {
     /// The tab whose view it shows.
     tab: Tab,
     scenes: Scenes,
+    /// The recorded run that it shows, which a restart would discard; `None` for the lab.
+    record: Option<Record>,
     studio: Studio,
     chains: ChainsView,
     lab: LabView,
@@ -55,25 +58,23 @@ impl Film {
         if is_empty(viewer) {
             return None;
         }
-        let scenes = match (viewer.shows_plane(), &viewer.run.record) {
-            (true, _) => {
-                let was_paused = !viewer.lab.record.is_running;
-                if was_paused {
-                    viewer.lab.toggle();
-                }
-                Scenes::Lab { last_step: None, was_paused }
+        let (scenes, record) = if viewer.shows_plane() {
+            let was_paused = !viewer.lab.record.is_running;
+            if was_paused {
+                viewer.lab.toggle();
             }
-            (false, Some(_)) => {
-                Scenes::Run { steps: steps(&viewer.run), beginning: viewer.run.num_beginnings }
-            }
-            (false, None) => return None,
+            (Scenes::Lab { last_step: None, was_paused }, None)
+        } else {
+            let steps = steps(&viewer.run);
+            let model = viewer.run.model.as_ref().filter(|_| !steps.is_empty())?.name.clone();
+            (Scenes::Run { steps, model }, viewer.run.record.clone())
         };
         let tab = if viewer.session.tab == Tab::Lab { Tab::Lab } else { Tab::Chains };
         let size = size(ctx, tab, &picture_caption(viewer, tab));
         // A larger scale would make a large file.
         let studio = Studio::new(ctx, size, 1.0, light_or_dark(ctx, options));
         let (chains, lab) = (ChainsView::default(), lab.again());
-        Some(Self { tab, scenes, studio, chains, lab, frames: Vec::new() })
+        Some(Self { tab, scenes, record, studio, chains, lab, frames: Vec::new() })
     }
 
     /// The tab that it shows.
@@ -105,16 +106,21 @@ impl Film {
                 }
                 is_complete || !viewer.shows_plane()
             }
-            Scenes::Run { steps, beginning } => {
-                let is_same = viewer.run.num_beginnings == *beginning;
-                if let Some(step) = steps.pop().filter(|_| is_same) {
-                    let looking_at = viewer.run.looking_at.replace(step);
-                    self.draw(viewer);
-                    viewer.run.looking_at = looking_at;
-                    ctx.request_repaint();
-                    return matches!(&self.scenes, Scenes::Run { steps, .. } if steps.is_empty());
-                }
-                true
+            Scenes::Run { steps, model } => {
+                let run = &mut viewer.run;
+                // Names, rules and caption are those of the chains that are shown, which may be the same after a restart.
+                let (shown, kept) = (run.record.as_ref(), self.record.as_ref());
+                let is_same = run.model.as_ref().is_some_and(|open| open.name == *model)
+                    && shown.map(|record| &record.request) == kept.map(|record| &record.request);
+                let Some(step) = steps.pop_if(|_| is_same) else { return true };
+                let is_complete = steps.is_empty();
+                let looking_at = run.looking_at.replace(step);
+                std::mem::swap(&mut run.record, &mut self.record);
+                self.draw(viewer);
+                std::mem::swap(&mut viewer.run.record, &mut self.record);
+                viewer.run.looking_at = looking_at;
+                ctx.request_repaint();
+                is_complete
             }
         }
     }
@@ -127,9 +133,15 @@ impl Film {
         frames.push(studio.draw(|ui| contents.show(ui, viewer)).pixels());
     }
 
-    /// The file of the frames so far.
-    pub(super) fn job(self) -> ExportJob {
-        ExportJob::Frames(self.frames)
+    /// The file of the frames, if there are any. If some are missing, a person is told.
+    pub(super) fn job(self, viewer: &mut Viewer) -> Option<ExportJob> {
+        let (count, length) = (self.frames.len(), self.length());
+        if count < length {
+            viewer.session.complain(format!(
+                "The chains or the view changed, so the animation ended early: {count} of {length} frames are saved."
+            ));
+        }
+        (count > 0).then_some(ExportJob::Frames(self.frames))
     }
 }
 

@@ -164,9 +164,8 @@ fn learning(ui: &mut Ui, lab: &mut Lab) {
     number(ui, &mut config.learn_weight, "learn_weight", "weight of p(x)");
     number(ui, &mut config.learn_rate, "learn_rate", "learning rate");
     let field = LabConfig::field("learn_chain_steps");
-    let (low, high) = field.slider.unwrap_or((1.0, 50.0));
-    let steps = Slider::new(&mut config.learn_chain_steps, low as usize..=high as usize);
-    ui.add(steps.text("chain steps K")).on_hover_text(field.help.trim());
+    controls::whole_number(ui, &mut config.learn_chain_steps, "chain steps K", field)
+        .on_hover_text(field.help.trim());
     number_below(ui, &mut config.learn_step_size, "learn_step_size", "training chains: step α");
     number_below(ui, &mut config.learn_noise_std, "learn_noise_std", "training chains: noise σ");
     ui.horizontal_wrapped(|ui| {

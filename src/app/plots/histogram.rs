@@ -9,7 +9,7 @@ use crate::{
         chart::{chart, lane_color, line, line_style, line_width, note},
         state::RunState,
     },
-    worker::LaneNumbers,
+    worker::{Command, LaneNumbers},
 };
 
 const NUM_BINS: usize = 32;
@@ -108,6 +108,12 @@ impl Histogram {
         let Some(references) = run.references.as_ref().filter(|r| !r.test_energies.is_empty())
         else {
             ui.weak("The energies of real test images are not there yet.");
+            if let Some(reason) = run.why_no_references() {
+                ui.label(reason);
+                if ui.button("Load them again").clicked() {
+                    run.ask(Command::LoadReferences);
+                }
+            }
             return;
         };
         let entry = run.record.as_ref().and_then(|r| r.numbers.at(run.shown_step()));

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, path::PathBuf, sync::Arc};
 
 use super::requests::Requests;
 use crate::{
-    app::fit::fit,
+    app::{fit::fit, words},
     config::{ViewConfig, ViewState},
     lessons::{Lesson, LessonStep, MAX_STEPS},
     worker::Command,
@@ -29,6 +29,8 @@ pub struct OpenLesson {
     text: Option<(usize, Arc<Lesson>)>,
     /// The number of the lesson that was requested last.
     asked: usize,
+    /// Why the text of the open lesson did not come.
+    pub(in crate::app) why_not: Option<String>,
     /// The lesson and the step that were set up last.
     set_up: (usize, usize),
     /// What was shown before the first of the lessons was opened.
@@ -56,6 +58,7 @@ impl OpenLesson {
             has_ended: false,
             text: None,
             asked: 0,
+            why_not: None,
             // The link has its own state beside the lesson, so the lesson must not replace it.
             set_up: if is_bare { (0, 0) } else { (lesson, lesson_step) },
             before: None,
@@ -143,6 +146,7 @@ impl OpenLesson {
     /// Makes [`Self::fetch`] request the text again, which may not have arrived.
     pub(in crate::app) fn ask_again(&mut self) {
         self.asked = 0;
+        self.why_not = None;
     }
 
     /// Requests the text of the open lesson from the worker, if it is missing.
@@ -171,6 +175,13 @@ impl OpenLesson {
         (count > MAX_STEPS).then(|| {
             format!("Lesson {number} has {count} steps; only the first {MAX_STEPS} are shown.")
         })
+    }
+
+    /// Notes why the text of a lesson did not come. Only the open one needs it.
+    pub(in crate::app) fn refused(&mut self, number: usize, reason: &str) {
+        if number == self.number && self.text().is_none() {
+            self.why_not = Some(words::shown(reason, 400));
+        }
     }
 
     /// The text of the open lesson, once it has arrived.

@@ -59,7 +59,7 @@ impl TrainingView {
 
 /// Asks, in any tab, whether to continue the run of the last session.
 pub(super) fn continue_banner(ui: &mut Ui, training: &mut Training, session: &mut Session) {
-    let is_offered = !training.record.has_begun() && !training.is_continuing;
+    let is_offered = !training.record.has_begun() && !training.is_asked;
     let Some(run) = training.last_run.clone().filter(|_| is_offered) else { return };
     let frame = egui::Frame::side_top_panel(ui.style()).fill(ui.visuals().faint_bg_color);
     Panel::top("continue training").frame(frame).show(ui, |ui| {
@@ -78,6 +78,8 @@ pub(super) fn continue_banner(ui: &mut Ui, training: &mut Training, session: &mu
 
 /// Processes the updates of a training run. Also called while the tab is hidden, so that they do not accumulate.
 pub(super) fn take_news(training: &mut Training, session: &mut Session, state: &mut TrainingView) {
+    // A worker that failed does not answer.
+    training.is_asked &= session.failure.is_none();
     while let Some(update) = training.next_update() {
         state.setup.take(&update);
         state.buffer.take(&update);
@@ -203,6 +205,7 @@ fn narrow(
 /// Draws a person's own data, or the place to drop it. While a run is active, it is folded up.
 fn own(ui: &mut Ui, training: &mut Training, state: &mut TrainingView) {
     let is_running = training.record.phase == Phase::Running;
+    let can_train = !is_running && !training.is_asked;
     let asked = if training.own.is_empty() {
         match is_running {
             true => None,
@@ -210,17 +213,16 @@ fn own(ui: &mut Ui, training: &mut Training, state: &mut TrainingView) {
         }
     } else if training.record.has_begun() {
         let header = CollapsingHeader::new("Your data").default_open(false);
-        let can_train = !is_running;
         let view = &mut state.own;
         let shown =
             header.show_unindented(ui, |ui| own_data::ui(ui, &mut training.own, view, can_train));
         shown.body_returned.flatten()
     } else {
-        own_data::ui(ui, &mut training.own, &mut state.own, true)
+        own_data::ui(ui, &mut training.own, &mut state.own, can_train)
     };
     match asked {
         Some(Asked::Wish(wish)) => state.wish = Some(wish),
-        Some(Asked::Train) => state.setup.start_own(ui, training),
+        Some(Asked::Train) => state.setup.start_own(training),
         None => {}
     }
 }

@@ -145,7 +145,7 @@ pub(super) fn ui(
     let dir = own.dir();
     match &own.report {
         Some(Err(reason)) => {
-            let text = reason.trim_start_matches(&format!("cannot train on {dir}: "));
+            let text = reason.trim_start_matches(&format!("cannot use {dir}: "));
             ui.label(RichText::new(format!("⚠ {text}")).strong().color(theme::warning(ui)));
         }
         Some(Ok(report)) => {

@@ -23,8 +23,6 @@ const FIRST_PRESET: &str = "fashion-quick";
 const OWN: &str = "own-data";
 /// Whether runs and models lie in folders of the user. In a browser, they are in the memory of the worker.
 const HAS_FOLDERS: bool = cfg!(not(target_arch = "wasm32"));
-/// The time after which a request without an answer can be repeated, in seconds.
-const REQUEST_TIMEOUT_SECS: f64 = 4.0;
 
 /// The content of the form.
 pub(super) struct TrainingForm {
@@ -33,8 +31,6 @@ pub(super) struct TrainingForm {
     out: String,
     resume: String,
     save_as: String,
-    /// The time at which a start was requested, until training starts.
-    asked_at: Option<f64>,
     /// The folders of the earlier runs.
     used: Vec<PathBuf>,
     /// The recipe for a person's own data that was taken over last.
@@ -49,7 +45,6 @@ impl Default for TrainingForm {
             out: String::new(),
             resume: String::new(),
             save_as: "saved.safetensors".into(),
-            asked_at: None,
             used: Vec::new(),
             recipe: None,
         };
@@ -104,18 +99,17 @@ impl TrainingForm {
     }
 
     /// Asks the worker to train on a person's own data, whatever preset is chosen.
-    pub(super) fn start_own(&mut self, ui: &Ui, training: &Training) {
+    pub(super) fn start_own(&mut self, training: &mut Training) {
         if self.preset != OWN {
             self.choose(OWN);
         }
-        self.start(ui, training);
+        self.start(training);
     }
 
     /// Asks the worker to train.
-    pub(super) fn start(&mut self, ui: &Ui, training: &Training) {
+    fn start(&self, training: &mut Training) {
         let config = Box::new(self.config.clone());
-        training.ask(Command::Train { config, out: PathBuf::from(self.out.trim()) });
-        self.asked_at = Some(ui.input(|input| input.time));
+        training.begin(Command::Train { config, out: PathBuf::from(self.out.trim()) });
     }
 
     /// Chooses a folder that neither exists nor was used. In a browser, folders are in the memory of the worker.
@@ -131,26 +125,20 @@ impl TrainingForm {
 
     /// Processes an update of a training run: updates the folders of the form.
     pub(super) fn take(&mut self, update: &TrainingUpdate) {
-        match update {
-            TrainingUpdate::Started { folder, .. } => {
-                self.asked_at = None;
-                self.resume = folder.display().to_string();
-                self.save_as = folder.join("saved.safetensors").display().to_string();
-                // The next run needs its own folder.
-                self.used.push(folder.clone());
-                self.choose_folder();
-            }
-            TrainingUpdate::Failed(_) => self.asked_at = None,
-            _ => {}
+        if let TrainingUpdate::Started { folder, .. } = update {
+            self.resume = folder.display().to_string();
+            self.save_as = folder.join("saved.safetensors").display().to_string();
+            // The next run needs its own folder.
+            self.used.push(folder.clone());
+            self.choose_folder();
         }
     }
 }
 
 /// Draws the form: what to train, what to resume, where to save.
-pub(super) fn ui(ui: &mut Ui, training: &Training, can_save: bool, setup: &mut TrainingForm) {
-    let now = ui.input(|input| input.time);
+pub(super) fn ui(ui: &mut Ui, training: &mut Training, can_save: bool, setup: &mut TrainingForm) {
     let is_running = training.record.phase == Phase::Running;
-    let is_asked = setup.asked_at.is_some_and(|at| now - at < REQUEST_TIMEOUT_SECS);
+    let is_asked = training.is_asked;
     ui.add_space(4.0);
     ui.label(RichText::new("A new run").heading());
     choose_preset(ui, setup);
@@ -181,7 +169,7 @@ pub(super) fn ui(ui: &mut Ui, training: &Training, can_save: bool, setup: &mut T
             None => "The run is being started.",
         });
         if start.clicked() {
-            setup.start(ui, training);
+            setup.start(training);
         }
         let pause = ui.add_enabled(is_running, Button::new("⏸ Pause training"));
         let pause = pause.on_hover_text("Stop after this step and save everything.");
@@ -191,7 +179,6 @@ pub(super) fn ui(ui: &mut Ui, training: &Training, can_save: bool, setup: &mut T
         if is_asked {
             ui.spinner();
             ui.label("starting…");
-            ui.ctx().request_repaint_after_secs(0.3);
         }
     });
     note(
@@ -199,7 +186,7 @@ pub(super) fn ui(ui: &mut Ui, training: &Training, can_save: bool, setup: &mut T
         "The Chains tab follows the weights as they change: press Play there to see what the model finds \
          likely so far.",
     );
-    resume_form(ui, training, setup, is_running || is_asked, now);
+    resume_form(ui, training, setup, is_running || is_asked);
     save(ui, training, can_save, setup);
 }
 
@@ -288,13 +275,7 @@ fn problem(setup: &TrainingForm) -> Option<String> {
     Path::new(out).exists().then(|| format!("{out} exists already; choose another folder."))
 }
 
-fn resume_form(
-    ui: &mut Ui,
-    training: &Training,
-    setup: &mut TrainingForm,
-    is_busy: bool,
-    now: f64,
-) {
+fn resume_form(ui: &mut Ui, training: &mut Training, setup: &mut TrainingForm, is_busy: bool) {
     ui.separator();
     ui.label(RichText::new("Continue a run").heading());
     if HAS_FOLDERS {
@@ -315,8 +296,7 @@ fn resume_form(
     let button = button.on_hover_text(hover);
     let why_not = if is_busy { "A run is active: pause it first." } else { nothing };
     if button.on_disabled_hover_text(why_not).clicked() {
-        training.ask(Command::ResumeTraining(PathBuf::from(folder)));
-        setup.asked_at = Some(now);
+        training.begin(Command::ResumeTraining(PathBuf::from(folder)));
     }
 }
 

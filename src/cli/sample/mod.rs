@@ -25,7 +25,10 @@ use crate::{
     counts::counted,
     data,
     device::ComputeDevice,
-    eval::results::{is_weak_judge, weak_judge},
+    eval::{
+        OWN_JUDGE, is_same_model,
+        results::{is_weak_judge, weak_judge},
+    },
     files::{folder_of, read_at_most, sha256},
     kernel_choices::Tuning,
     results_folder::{Destination, Job, MadeBy, PartFolder, PartOf},
@@ -79,6 +82,9 @@ pub(super) fn run(args: SampleArgs) -> anyhow::Result<()> {
     rows.extend([device_row(&device), memory, opening::writes_row(&out, &kept)]);
     say_opening(&rows);
     opening::complain_of_data(&warnings);
+    if judge.as_ref().is_some_and(|judge| is_same_model(&checkpoint, judge)) {
+        complain!("warning: {OWN_JUDGE}, and name it: --judge FILE");
+    }
     if let Some((judge, accuracy)) =
         judge.as_ref().and_then(|judge| Some((judge, judge.counters.test_accuracy?)))
         && is_weak_judge(accuracy, judge.class_names.len())

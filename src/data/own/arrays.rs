@@ -123,7 +123,7 @@ pub(super) fn read_npz(file: &NamedFile, config: &DataConfig) -> Result<Gathered
     let names = archive.file_names().map(|name| name.map(Cow::into_owned));
     let names: Vec<String> = names.collect::<Result<_, _>>().map_err(archive::damaged)?;
     let roles = Roles::of(&names, "")?;
-    if roles.parts[0].iter().all(Option::is_none) {
+    if roles.parts.iter().flatten().all(Option::is_none) {
         return Err(format!(
             "it has the arrays {}; name images and labels x and y, or x_train, y_train, x_test and y_test",
             some_of(&names)
@@ -132,8 +132,8 @@ pub(super) fn read_npz(file: &NamedFile, config: &DataConfig) -> Result<Gathered
     roles.read(Source::Archive(archive), config)
 }
 
-/// Reads files with one array each, named as in an archive, if all that may be data are such files beside each other and
-/// the training part has images and labels.
+/// Reads files with one array each, named as in an archive, if all arrays among the files that may be data are beside each
+/// other, and a part has images and labels. Their names tell what they are, so files of other kinds may be there.
 ///
 /// # Errors
 /// As [`read_npz`].
@@ -142,16 +142,17 @@ pub(super) fn read_files(
     beside: &Files,
     config: &DataConfig,
 ) -> Result<Option<Gathered>, Reason> {
-    let folder_of = |file: &NamedFile| file.name[..file.name.len() - file.last().len()].to_string();
-    let Some(folder) = candidates.first().map(|file| folder_of(file)) else { return Ok(None) };
-    let is_one = |file: &NamedFile| file.ending() == "npy" && folder_of(file) == folder;
-    if !candidates.iter().all(|file| is_one(file)) {
+    let is_array = |file: &NamedFile| file.ending() == "npy";
+    let mut arrays = candidates.iter().filter(|file| is_array(file));
+    let Some(folder) = arrays.next().map(|file| file.folder()) else { return Ok(None) };
+    if arrays.any(|file| file.folder() != folder) {
         return Ok(None);
     }
-    let files: Vec<&NamedFile> = beside.all.iter().filter(|file| is_one(file)).collect();
+    let files = beside.all.iter().filter(|file| is_array(file) && file.folder() == folder);
+    let files: Vec<&NamedFile> = files.collect();
     let names: Vec<String> = files.iter().map(|file| file.name.clone()).collect();
-    let roles = Roles::of(&names, &folder)?;
-    match roles.parts[0].iter().all(Option::is_some) {
+    let roles = Roles::of(&names, folder)?;
+    match roles.parts.iter().any(|part| part.iter().all(Option::is_some)) {
         true => roles.read(Source::Files(files), config).map(Some),
         false => Ok(None),
     }
@@ -245,6 +246,13 @@ fn gather(parts: [Option<Arrays>; 3], config: &DataConfig) -> Result<Gathered, R
             return Err(format!("the {name} part has {count} items; at most {MAX_ITEMS} are read"));
         }
     }
+    // An array without items has any shape: that of `numpy.array([])` is [0].
+    let is_empty =
+        [0, 1, 2].map(|at| parts[at].as_ref().is_some_and(|(_, labels)| labels.is_empty()));
+    let parts = parts.map(|part| part.filter(|(_, labels)| !labels.is_empty()));
+    if parts.iter().all(Option::is_none) {
+        return Err("there is nothing to train on: its arrays are empty".into());
+    }
     let all: Vec<&str> =
         parts.iter().flatten().flat_map(|(_, labels)| labels.iter().map(String::as_str)).collect();
     let Classes { names, of_labels, choice } = classes_of(&all)?;
@@ -257,6 +265,13 @@ fn gather(parts: [Option<Arrays>; 3], config: &DataConfig) -> Result<Gathered, R
         true => gather_points(parts, names, config),
         false => gather_images(parts, names, config),
     }?;
+    for (part, is_empty) in
+        [(&mut gathered.validation, is_empty[1]), (&mut gathered.test, is_empty[2])]
+    {
+        if is_empty {
+            *part = Some(Items::default());
+        }
+    }
     gathered.choices.extend(choice);
     Ok(gathered)
 }
@@ -284,8 +299,10 @@ fn gather_images(
 ) -> Result<Gathered, Reason> {
     let mut shapes: [Option<([usize; 3], bool)>; 3] = [None; 3];
     for (at, part) in parts.iter().enumerate() {
+        let Some((items, _)) = part else { continue };
+        let shape = fixed::image_shape(&items.shape);
         shapes[at] =
-            part.as_ref().map(|(items, _)| fixed::image_shape(&items.shape)).transpose()?;
+            Some(shape.map_err(|reason| format!("in the {} part, {reason}", PART_NAMES[at]))?);
     }
     let mut found = shapes.iter().flatten().map(|(shape, _)| *shape);
     let shape = found.next().ok_or("there is nothing to train on")?;
@@ -317,7 +334,7 @@ fn gather_images(
     let mut gathered = Gathered::new(class_names, shape, train.unwrap_or_default(), settings);
     (gathered.validation, gathered.test) = (validation, test);
     gathered.choices.push(range.in_words());
-    gathered.warnings.extend(range.warning());
+    gathered.warnings.extend(range.warnings());
     gathered.sizes.push(([shape[1], shape[2]], count));
     Ok(gathered)
 }

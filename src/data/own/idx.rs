@@ -48,9 +48,15 @@ fn idx_files(all: &[NamedFile]) -> impl Iterator<Item = (&NamedFile, u8)> {
     looked_at.filter_map(|file| Some((file, num_dims(file)?)))
 }
 
-/// The index of the part that the name of a file says; the training part if it says none. A word of the name says it with its
-/// start, so `latest` is no test part; `digitsTest` is two words.
+/// The index of the part of a file: what its own name says, or else the nearest of its folders that says any; the training
+/// part if none does.
 fn part_of(name: &str) -> usize {
+    name.rsplit('/').find_map(part_in).unwrap_or(0)
+}
+
+/// The index of the part that the name of a file or folder says. A word of the name says it with its start, so `latest` is
+/// no test part; `digitsTest` is two words.
+fn part_in(name: &str) -> Option<usize> {
     let mut words = String::new();
     for c in name.chars() {
         if c.is_uppercase() && words.ends_with(char::is_lowercase) {
@@ -64,10 +70,10 @@ fn part_of(name: &str) -> usize {
         words.clone().any(|word| starts.iter().any(|start| word.starts_with(start)))
     };
     match () {
-        () if has(&["train"]) => 0,
-        () if has(&["t10k", "test"]) => 2,
-        () if has(&["val"]) => 1,
-        () => 0,
+        () if has(&["train"]) => Some(0),
+        () if has(&["t10k", "test"]) => Some(2),
+        () if has(&["val"]) => Some(1),
+        () => None,
     }
 }
 
@@ -101,12 +107,8 @@ impl Set {
                 ));
             }
         }
-        if parts[0].is_none() {
-            return Err(
-                "its IDX files are of a test part only; name the training part `train-…`".into()
-            );
-        }
-        let classes = parts[0].as_ref().and_then(|[images, _]| classes_for(images, found));
+        let classes =
+            parts.iter().flatten().next().and_then(|[images, _]| classes_for(images, found));
         Ok(Some(Self { parts, classes }))
     }
 
@@ -166,9 +168,10 @@ impl Set {
             names.extend([images.name.clone(), labels.name.clone()]);
             read[at] = Some(part);
         }
-        let shape = read.iter().flatten().map(|part| part.shape).next();
-        let shape = shape.ok_or("there is nothing to train on")?;
-        if let Some(other) = read.iter().flatten().find(|part| part.shape != shape) {
+        // A part without images has any shape.
+        let mut shapes = read.iter().flatten().filter(|part| !part.labels.is_empty());
+        let shape = shapes.next().ok_or("there is nothing to train on")?.shape;
+        if let Some(other) = shapes.find(|part| part.shape != shape) {
             return Err(format!(
                 "its parts have images of shape {shape:?} and {:?} (C, H, W); all need the same",
                 other.shape
@@ -271,6 +274,11 @@ mod tests {
             ("contest-images-idx3-ubyte", 0),
             ("evaluated/images-idx3", 0),
             ("images-idx3-ubyte", 0),
+            // The folder of all says nothing where the file does, or a folder in it.
+            ("my_training_data/t10k-images-idx3-ubyte", 2),
+            ("tests/mine/train-images-idx3-ubyte", 0),
+            ("my_training_data/val/images-idx3", 1),
+            ("test/data/images-idx3", 2),
         ];
         for (name, part) in cases {
             assert_eq!(part_of(name), part, "{name}");

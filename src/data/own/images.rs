@@ -14,8 +14,9 @@ use jempp_cpu::parallel::*;
 use super::{
     MAX_ITEMS, MAX_TOTAL_BYTES, Reason,
     items::{Gathered, Items, some_of},
-    layout::{Labelled, Layout, Part, layout},
+    layout::{Labelled, Layout, layout},
     named::{Files, NamedFile},
+    parts::Part,
 };
 use crate::{
     config::{DataConfig, ImageColor, ImageFit, ImageSize},
@@ -40,11 +41,11 @@ const MIN_SIDE: usize = 4;
 /// # Errors
 /// There is no image, or a limit is exceeded.
 pub(super) fn read(found: Files, config: &DataConfig) -> Result<Gathered, Reason> {
-    let Layout { class_names, files, mut choices, mut skipped } = layout(found)?;
+    let Layout { class_names, files, mut choices, mut skipped, warnings } = layout(found)?;
     if files.len() > MAX_ITEMS {
         return Err(format!("it holds {} images; at most {MAX_ITEMS} are read", files.len()));
     }
-    let has = [Part::Validation, Part::Test].map(|part| files.iter().any(|file| file.part == part));
+    let has = Part::ALL.map(|part| files.iter().any(|file| file.part == part));
     let reader = Reader::new(config);
     let mut broken = Vec::new();
     let mut images: Vec<Image> = Vec::new();
@@ -68,8 +69,7 @@ pub(super) fn read(found: Files, config: &DataConfig) -> Result<Gathered, Reason
         }
         let (size, _) = size_of(config.size, &sizes_of(&images));
         check_total(images.len(), size, channels)?;
-        let decoded = [Part::Train, Part::Validation, Part::Test]
-            .map(|part| reader.decode(&images, part, size, channels));
+        let decoded = Part::ALL.map(|part| reader.decode(&images, part, size, channels));
         let num_before = images.len();
         let mut reasons: HashMap<String, String> = HashMap::new();
         for part in &decoded {
@@ -97,7 +97,7 @@ pub(super) fn read(found: Files, config: &DataConfig) -> Result<Gathered, Reason
     let num_clear: usize = decoded.iter().map(|part| part.num_clear).sum();
     let largest = decoded.iter().filter_map(|part| part.largest_of_16_bits).max();
     let [train, validation, test] = decoded.map(|part| part.items);
-    if train.len() == 0 {
+    if has[0] && train.len() == 0 {
         return Err(no_image(&broken));
     }
     if num_clear > 0 {
@@ -114,8 +114,9 @@ pub(super) fn read(found: Files, config: &DataConfig) -> Result<Gathered, Reason
         ..config.clone()
     };
     let mut gathered = Gathered::new(class_names, [channels, size[0], size[1]], train, settings);
-    gathered.validation = has[0].then_some(validation);
-    gathered.test = has[1].then_some(test);
+    gathered.validation = has[1].then_some(validation);
+    gathered.test = has[2].then_some(test);
+    gathered.warnings.extend(warnings);
     if config.size == ImageSize::Auto {
         gathered.warnings.extend(shrunk(&images, size));
     }

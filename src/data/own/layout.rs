@@ -11,62 +11,10 @@ use super::{
     composed::composed,
     items::{class_names, some_of, sort_names},
     named::{Files, NamedFile},
+    parts::{Name, Part},
+    tree::{Folder, Tree, are_same, in_order, last},
 };
 use crate::counts::counted;
-
-/// The names of the folders of a part, in lower case.
-const TRAIN: [&str; 2] = ["train", "training"];
-const VALIDATION: [&str; 3] = ["val", "valid", "validation"];
-const TEST: [&str; 2] = ["test", "testing"];
-/// The words that may stand beside such a name, as in `train_images`.
-const FILLERS: [&str; 11] = [
-    "data", "dataset", "folder", "image", "images", "img", "imgs", "photos", "pictures", "set",
-    "split",
-];
-
-/// A part of a data set.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Part {
-    Train,
-    Validation,
-    Test,
-}
-
-impl Part {
-    const ALL: [Self; 3] = [Self::Train, Self::Validation, Self::Test];
-
-    /// The part with exactly this name.
-    fn named(folder: &str) -> Option<Self> {
-        let folder = folder.to_lowercase();
-        let is_one_of = |names: &[&str]| names.contains(&folder.as_str());
-        match () {
-            () if is_one_of(&TRAIN) => Some(Self::Train),
-            () if is_one_of(&VALIDATION) => Some(Self::Validation),
-            () if is_one_of(&TEST) => Some(Self::Test),
-            () => None,
-        }
-    }
-
-    /// The part that the name says, alone or beside words that say nothing.
-    fn of(folder: &str) -> Option<Self> {
-        let folder = folder.to_lowercase();
-        let words = folder.split(['_', '-', ' ', '.']);
-        let words: Vec<&str> =
-            words.filter(|word| !word.is_empty() && !FILLERS.contains(word)).collect();
-        match words[..] {
-            [word] => Self::named(word),
-            _ => None,
-        }
-    }
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::Train => "training",
-            Self::Validation => "validation",
-            Self::Test => "test",
-        }
-    }
-}
 
 /// A file that should be an image, with its class.
 #[derive(Debug)]
@@ -85,17 +33,8 @@ pub(super) struct Layout {
     /// What was chosen, in words.
     pub(super) choices: Vec<String>,
     pub(super) skipped: Vec<String>,
-}
-
-/// The folders at the start of a name, and the name within them.
-fn split_at(name: &str, depth: usize) -> Option<(&str, &str)> {
-    let at = name.match_indices('/').nth(depth)?.0;
-    Some((&name[..at], &name[at + 1..]))
-}
-
-/// The folder of a name at a depth, if the file lies in it or below it.
-fn folder_at(name: &str, depth: usize) -> Option<&str> {
-    split_at(name, depth).map(|(folders, _)| folders.rsplit('/').next().unwrap_or(folders))
+    /// What is odd in the folders.
+    pub(super) warnings: Vec<String>,
 }
 
 /// Sorts the files of a folder into classes: a folder for each class, perhaps in folders `train`, `val` and `test`, and all
@@ -117,37 +56,20 @@ pub(super) fn layout(found: Files) -> Result<Layout, Reason> {
             counted(names.len(), "file that is not a picture", "files that are not pictures");
         layout.skipped.push(format!("{what} ({})", some_of(&names)));
     }
-    let depth = outer_depth(&pictures);
-    let outer = depth.checked_sub(1).and_then(|last| split_at(&pictures[0].name, last));
-    let outer = outer.map(|(outer, _)| outer.to_string());
-    if let Some(outer) = &outer {
-        layout.choices.push(format!("all of it is in its folder {outer}"));
-    }
-    let parts = parts_at(&pictures, depth)?;
-    let class_depth = depth + usize::from(!parts.is_empty());
+    let places = layout.places(&pictures)?;
     let (mut loose, mut strangers) = (Vec::new(), Vec::new());
     let mut chosen: Vec<(NamedFile, String, Part)> = Vec::new();
     for file in pictures {
-        let folder = folder_at(&file.name, depth);
-        let part = match folder.and_then(|folder| parts.get(folder)) {
-            _ if parts.is_empty() => Part::Train,
-            Some(&part) => part,
-            // A part without folders of classes.
-            None if folder.is_some_and(|folder| Part::of(folder).is_some()) => {
-                loose.push(file.name.clone());
-                continue;
-            }
-            None => {
-                strangers.push(file.name.clone());
-                continue;
-            }
-        };
-        match folder_at(&file.name, class_depth) {
-            Some(class) => {
+        let at = places.iter().find_map(|(place, part)| {
+            Some((file.name.strip_prefix(place.as_str())?.split_once('/'), *part))
+        });
+        match at {
+            Some((Some((class, _)), part)) => {
                 let class = class.to_string();
                 chosen.push((file, class, part));
             }
-            None => loose.push(file.name.clone()),
+            Some((None, _)) => loose.push(file.name),
+            None => strangers.push(file.name),
         }
     }
     if chosen.is_empty() {
@@ -169,18 +91,17 @@ pub(super) fn layout(found: Files) -> Result<Layout, Reason> {
     {
         if !names.is_empty() {
             let what = counted(names.len(), "picture", "pictures");
-            layout.skipped.push(format!("{what} {why} ({})", some_of(&names)));
+            let text = format!("{what} {why} ({})", some_of(&names));
+            layout.warnings.push(format!("left out: {text}"));
+            layout.skipped.push(text);
         }
     }
-    match parts.is_empty() {
-        true => layout.say_classes_like_parts(&chosen),
-        false => layout.say_parts(&parts),
-    }
-    layout.say_subfolders(&chosen, class_depth)?;
-    let within = outer.map(|outer| outer + "/").unwrap_or_default();
-    let own = found.folders.iter().filter_map(|name| name.strip_prefix(&within));
-    let folders = own.filter_map(|name| class_of_folder(name, !parts.is_empty())).collect();
-    layout.number(chosen, folders)?;
+    // An empty folder beside classes is one too.
+    let folders = found.folders.iter().filter_map(|name| {
+        let own = places.iter().find_map(|(place, _)| name.strip_prefix(place.as_str()))?;
+        (!own.contains('/')).then_some(own)
+    });
+    layout.number(chosen, folders.collect())?;
     Ok(layout)
 }
 
@@ -190,107 +111,47 @@ fn is_like_array(file: &NamedFile) -> bool {
     [".npy", ".npz", "idx1", "idx3", "idx4", "ubyte"].iter().any(|word| name.contains(word))
 }
 
-/// The class of which this is the folder, if it is one: beside the others, or in a part if there are parts.
-fn class_of_folder(name: &str, has_parts: bool) -> Option<&str> {
-    let class = match has_parts {
-        true => name.split_once('/').filter(|(part, _)| Part::of(part).is_some())?.1,
-        false => name,
-    };
-    (!class.contains('/')).then_some(class)
-}
-
-/// The depth of the folders of classes or parts: an archive is often unpacked to a folder in a folder.
-fn outer_depth(pictures: &[NamedFile]) -> usize {
-    (0..)
-        .find(|&depth| {
-            let first = folder_at(&pictures[0].name, depth);
-            let is_outer = first.is_some_and(|folder| Part::named(folder).is_none())
-                && pictures.iter().all(|file| {
-                    folder_at(&file.name, depth) == first
-                        && folder_at(&file.name, depth + 1).is_some()
-                });
-            !is_outer
-        })
-        .unwrap_or(0)
-}
-
-/// The folders at this depth that are parts, if there is a training part with folders of classes in it.
-///
-/// # Errors
-/// There is a part with folders of classes, but no training part; or all folders are parts without folders of classes.
-fn parts_at(pictures: &[NamedFile], depth: usize) -> Result<BTreeMap<String, Part>, Reason> {
-    let mut folders: BTreeMap<&str, bool> = BTreeMap::new();
-    for file in pictures {
-        if let Some(folder) = folder_at(&file.name, depth) {
-            let has_class = folder_at(&file.name, depth + 1).is_some();
-            *folders.entry(folder).or_default() |= has_class;
-        }
-    }
-    let of_parts = |wanted: bool| -> BTreeMap<String, Part> {
-        let some = folders.iter().filter(|(_, has_classes)| **has_classes == wanted);
-        some.filter_map(|(name, _)| Some((name.to_string(), Part::of(name)?))).collect()
-    };
-    // A folder `train` of pictures is a class, as in {train, car, plane}.
-    let (parts, flat) = (of_parts(true), of_parts(false));
-    if parts.values().any(|&part| part == Part::Train) {
-        return Ok(parts);
-    }
-    let are_all_parts = parts.len() + flat.len() == folders.len();
-    match (parts.is_empty(), flat.is_empty()) {
-        (true, true) => Ok(parts),
-        (_, false) if are_all_parts => {
-            let (has, each) = match flat.len() {
-                1 => ("has no class folders in it", "it"),
-                _ => ("have no class folders in them", "each"),
-            };
-            Err(format!("{} {has}: put one folder per class into {each}", in_order(&flat)))
-        }
-        (true, false) => Ok(parts),
-        (false, true) if are_all_parts => {
-            let names: BTreeSet<Part> = parts.values().copied().collect();
-            let names: Vec<&str> = names.into_iter().map(Part::name).collect();
-            Err(format!(
-                "its folders are of a {} part only; name the training part `train`",
-                names.join(" and a ")
-            ))
-        }
-        (false, _) => {
-            let all = in_order(&parts);
-            Err(format!(
-                "{all} {} folders in it like a part, but beside it is no train/ with folders of classes; put the training \
-                 classes into train/, or give {all} another name",
-                if parts.len() == 1 { "has" } else { "have" }
-            ))
-        }
-    }
-}
-
-/// The folders of parts in words, the training part first.
-fn in_order(parts: &BTreeMap<String, Part>) -> String {
-    let mut all: Vec<(Part, String)> =
-        parts.iter().map(|(folder, part)| (*part, format!("{folder}/"))).collect();
-    all.sort();
-    let mut names: Vec<String> = all.into_iter().map(|(_, folder)| folder).collect();
-    match names.pop() {
-        Some(last) if !names.is_empty() => format!("{} and {last}", names.join(", ")),
-        last => last.unwrap_or_default(),
-    }
-}
-
 impl Layout {
+    /// The folders that have the classes in them, each with its part; says which they are.
+    ///
+    /// # Errors
+    /// It is not clear which they are. The error says what would do.
+    fn places(&mut self, pictures: &[NamedFile]) -> Result<Vec<(String, Part)>, Reason> {
+        let tree = Tree::of(pictures);
+        let outer = tree.outer()?;
+        if !outer.is_empty() {
+            let outer = outer.trim_end_matches('/');
+            self.choices.push(format!("all of it is in its folder {outer}"));
+        }
+        let parts = tree.parts(outer)?;
+        let mut places: Vec<(String, Part)> = Vec::new();
+        for folder in &parts {
+            places.extend(folder.part.map(|part| (folder.inner.to_string(), part)));
+        }
+        match parts.is_empty() {
+            true => {
+                self.say_classes_like_parts(&tree.inside(outer));
+                places.push((outer.to_string(), Part::Train));
+            }
+            false => self.say_parts(&parts),
+        }
+        self.say_subfolders(&tree, &places)?;
+        Ok(places)
+    }
+
     /// Says which folders became which parts, unless their names are the usual ones.
-    fn say_parts(&mut self, parts: &BTreeMap<String, Part>) {
+    fn say_parts(&mut self, parts: &[Folder]) {
         for part in Part::ALL {
-            let own = parts.iter().filter(|(_, own)| **own == part);
-            let own: BTreeMap<String, Part> =
-                own.map(|(folder, part)| (folder.clone(), *part)).collect();
-            let is_usual =
-                |folder: &String| ["train", "test"].contains(&folder.to_lowercase().as_str());
-            match own.len() {
-                0 => {}
-                1 if own.keys().all(is_usual) => {}
-                count => {
-                    let are = if count == 1 { "is" } else { "are" };
+            let is_own = |folder: &&Folder| folder.part == Some(part) && !folder.classes.is_empty();
+            let own: Vec<&Folder> = parts.iter().filter(is_own).collect();
+            let is_usual = |folder: &Folder| {
+                ["train", "test"].contains(&last(folder.path).to_lowercase().as_str())
+            };
+            match own[..] {
+                [] => {}
+                [only] if is_usual(only) => {}
+                _ => {
+                    let are = if own.len() == 1 { "is" } else { "are" };
                     self.choices.push(format!("{} {are} the {} part", in_order(&own), part.name()));
                 }
             }
@@ -298,45 +159,57 @@ impl Layout {
     }
 
     /// Says which folders became classes although they are named like parts.
-    fn say_classes_like_parts(&mut self, chosen: &[(NamedFile, String, Part)]) {
-        let classes: BTreeSet<&str> = chosen.iter().map(|(_, class, _)| class.as_str()).collect();
-        for class in classes.into_iter().filter(|class| Part::of(class).is_some()) {
-            self.choices.push(format!("{class}/ is a class: it has no class folders in it"));
+    fn say_classes_like_parts(&mut self, classes: &[&str]) {
+        for class in classes.iter().map(|class| last(class)) {
+            let Name { part, rest } = Name::of(class);
+            if part.is_some() && rest.is_empty() {
+                self.choices.push(format!("{class}/ is a class: it has no class folders in it"));
+            }
         }
     }
 
-    /// Says which folders in folders of classes were merged into their classes.
+    /// Says which folders in folders of classes were merged into their classes, and warns if they look like classes
+    /// themselves: those of one class have the names of other classes, or those of all classes have the same names.
     ///
     /// # Errors
     /// Such a folder has the name of the validation or the test part.
-    fn say_subfolders(
-        &mut self,
-        chosen: &[(NamedFile, String, Part)],
-        depth: usize,
-    ) -> Result<(), Reason> {
-        let mut merged = BTreeSet::new();
-        for (file, class, _) in chosen {
-            let inner = (depth + 1..).map_while(|depth| split_at(&file.name, depth));
-            let inner: Vec<&str> = inner.map(|(path, _)| path).collect();
-            for path in &inner {
-                let own = path.rsplit('/').next().unwrap_or(path);
-                if let Some(Part::Validation | Part::Test) = Part::of(own) {
-                    return Err(format!(
-                        "{path}/ is a part inside a class; put the parts outside, as in train/{class}/ and {own}/{class}/, \
-                         or give that folder another name"
-                    ));
-                }
+    fn say_subfolders(&mut self, tree: &Tree, places: &[(String, Part)]) -> Result<(), Reason> {
+        let (mut merged, mut suspects): (Vec<&str>, Vec<&str>) = (Vec::new(), Vec::new());
+        for (place, _) in places {
+            let classes = tree.inside(place);
+            let inside: Vec<Vec<&str>> = classes.iter().map(|class| tree.inside(class)).collect();
+            let are_all_alike = classes.len() > 1
+                && classes.iter().zip(&inside).all(|(class, own)| {
+                    own.len() > 1 && are_same(own, &inside[0]) && !tree.has_pictures(class)
+                });
+            for (class, own) in classes.into_iter().zip(inside) {
+                tree.check_class(class, class)?;
+                let is_suspect = |folder: &&str| {
+                    let name = last(folder);
+                    are_all_alike || name != last(class) && tree.has(&format!("{place}{name}/"))
+                };
+                suspects.extend(own.iter().copied().filter(is_suspect));
+                merged.extend(own);
             }
-            merged.extend(inner.first().copied().map(str::to_string));
         }
+        let some = |folders: &[&str]| {
+            let paths = folders.iter().map(|folder| folder.trim_end_matches('/').to_string());
+            some_of(&paths.collect::<Vec<_>>())
+        };
         if !merged.is_empty() {
             let what = counted(
                 merged.len(),
                 "folder in a class is merged into it",
                 "folders in classes are merged into them",
             );
-            let merged: Vec<String> = merged.into_iter().collect();
-            self.choices.push(format!("{what} ({})", some_of(&merged)));
+            self.choices.push(format!("{what} ({})", some(&merged)));
+        }
+        if !suspects.is_empty() {
+            self.warnings.push(format!(
+                "folders in classes look like classes themselves ({}); if they are, name the folders that hold them `train`, \
+                 `val` and `test`",
+                some(&suspects)
+            ));
         }
         Ok(())
     }

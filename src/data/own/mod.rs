@@ -16,9 +16,11 @@ mod layout;
 mod named;
 mod names;
 mod npy;
+mod parts;
 mod points;
 mod range;
 mod table;
+mod tree;
 #[cfg(not(target_arch = "wasm32"))]
 mod walk;
 mod warnings;
@@ -58,16 +60,31 @@ type Reason = String;
 /// What was found: the kind of the data set in words, and its items.
 type Kinded = (String, Gathered);
 
+/// What a data set is read for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// To train a model: every class has training items.
+    Training,
+    /// To measure a model, for which the test part is enough.
+    #[cfg(not(target_arch = "wasm32"))]
+    Measuring,
+}
+
 /// Reads the user's own data set at `path`.
 ///
 /// # Errors
-/// There is nothing at `path` that can be trained on, or a limit is exceeded. The error says what would do.
+/// There is nothing at `path` that serves the purpose, or a limit is exceeded. The error says what would do.
 #[cfg(not(target_arch = "wasm32"))]
-pub(super) fn load(path: &Path, config: &DataConfig, seed: u64) -> Result<Found, DataError> {
-    found(path, at_path(path, config), config, seed)
+pub(super) fn load(
+    path: &Path,
+    config: &DataConfig,
+    seed: u64,
+    purpose: Purpose,
+) -> Result<Found, DataError> {
+    found(path, at_path(path, config), config, seed, purpose)
 }
 
-/// Reads the user's own data set from a list of files; messages call it `name`.
+/// Reads the user's own data set from a list of files, to train on it; messages call it `name`.
 ///
 /// # Errors
 /// As [`load`].
@@ -77,7 +94,8 @@ pub(super) fn load_files(
     config: &DataConfig,
     seed: u64,
 ) -> Result<Found, DataError> {
-    found(name.as_ref(), Files::of(files).and_then(|files| of_list(files, config)), config, seed)
+    let read = Files::of(files).and_then(|files| of_list(files, config));
+    found(name.as_ref(), read, config, seed, Purpose::Training)
 }
 
 /// Writes a list of files as a zip archive at `path`, from which [`load`] reads the same data set.
@@ -100,10 +118,14 @@ fn found(
     gathered: Result<Kinded, Reason>,
     config: &DataConfig,
     seed: u64,
+    purpose: Purpose,
 ) -> Result<Found, DataError> {
     let refused = |reason| DataError::Own { path: path.to_path_buf(), reason };
     let (kind, mut gathered) = gathered.map_err(refused)?;
     check_used(gathered.shape, config).map_err(refused)?;
+    if purpose == Purpose::Training {
+        check_training(&gathered).map_err(refused)?;
+    }
     gathered.drop_empty_classes().map_err(refused)?;
     gathered.settle_test(seed);
     let warnings = warnings::of(&gathered);
@@ -123,6 +145,39 @@ fn found(
         origin,
         settings: Some(gathered.settings),
     })
+}
+
+/// Checks that there is something to train on in every class that has other items.
+///
+/// # Errors
+/// There are test or validation items only, in all classes or in one.
+fn check_training(gathered: &Gathered) -> Result<(), Reason> {
+    let Gathered { train, validation, test, class_names, skipped, .. } = gathered;
+    let others = [("validation", validation), ("test", test)];
+    let others = others.into_iter().filter_map(|(part, items)| Some((part, items.as_ref()?)));
+    let others: Vec<(&str, &Items)> = others.filter(|(_, items)| items.len() > 0).collect();
+    if train.len() == 0 && !others.is_empty() {
+        let parts: Vec<&str> = others.iter().map(|(part, _)| *part).collect();
+        return Err(format!(
+            "it holds a {} part only; name the training part `train`",
+            parts.join(" and a ")
+        ));
+    }
+    let mut is_trained = vec![false; class_names.len()];
+    train.labels.iter().for_each(|&label| is_trained[label as usize] = true);
+    for (part, items) in others {
+        if let Some(&label) = items.labels.iter().find(|&&label| !is_trained[label as usize]) {
+            let skipped = match skipped.is_empty() {
+                true => String::new(),
+                false => format!("; skipped {}", skipped.join(", ")),
+            };
+            return Err(format!(
+                "class `{}` has {part} items, but no training items; add some, or leave the class out{skipped}",
+                class_names[label as usize]
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// Checks that images are not given the settings of points, and the other way round.
@@ -212,7 +267,8 @@ fn of_several(files: &Files, config: &DataConfig) -> Result<Option<Kinded>, Reas
                 return Ok(None);
             };
             // Of the arrays beside each other, the reader tells those that it does not use.
-            let folder = candidates.first().map(|file| file.folder());
+            let first = candidates.iter().find(|file| file.ending() == "npy");
+            let folder = first.map(|file| file.folder());
             let is_beside =
                 |file: &&NamedFile| file.ending() == "npy" && folder == Some(file.folder());
             let used = files.all.iter().filter(is_beside).map(|file| file.name.clone());

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     Reason,
     bytes::{Archive, Bytes},
+    composed::compare,
     names::Names,
 };
 #[cfg(not(target_arch = "wasm32"))]
@@ -219,7 +220,7 @@ impl Files {
     /// # Errors
     /// Two files have the same name.
     pub(super) fn sort(&mut self) -> Result<(), Reason> {
-        self.all.sort_by(|a, b| a.name.cmp(&b.name));
+        self.all.sort_by(|a, b| compare(&a.name, &b.name));
         match self.all.windows(2).find(|pair| pair[0].name == pair[1].name) {
             Some(pair) => Err(same_name(&pair[0].name)),
             None => Ok(()),

@@ -98,7 +98,7 @@ pub(super) fn numbers(input: &mut dyn Read, len: u64) -> Result<Numbers, Reason>
 pub(super) fn labels(input: &mut dyn Read, len: u64) -> Result<Vec<String>, Reason> {
     let header = Header::read(input)?;
     let count = header.count(header.size)?;
-    if header.shape.iter().filter(|&&dim| dim != 1).count() > 1 {
+    if count > 0 && header.shape.iter().filter(|&&dim| dim != 1).count() > 1 {
         return Err(format!(
             "labels have shape {:?}, not [N]; for one-hot labels save y.argmax(1)",
             header.shape
@@ -420,6 +420,7 @@ mod tests {
         }
         let said = read_labels(&file("|u1", "(2, 2)", &[0, 1, 1, 0])).unwrap_err();
         assert!(said.contains("argmax"), "{said}");
+        assert!(read_labels(&file("<f8", "(0, 10)", &[])).unwrap().is_empty());
         let said = read_labels(&file("|S2", "(2,)", b"abM\xfc")).unwrap_err();
         assert!(said.starts_with("label 1 is not in UTF-8 (numpy.char.decode"), "{said}");
         let said = read_labels(&file("<U1", "(1,)", &0xdcfcu32.to_le_bytes())).unwrap_err();

@@ -14,6 +14,8 @@ pub(super) struct Range {
     /// The smallest and the largest number.
     low: f32,
     high: f32,
+    /// A part whose numbers alone would have another range, and that range in words.
+    other: Option<(&'static str, &'static str)>,
 }
 
 /// How far floats may lie outside their range, as a share of it: computing leaves such errors. They are clamped.
@@ -61,6 +63,11 @@ impl Extent {
         Ok(Some(Self { low, high, is_bytes, is_floats: matches!(elements, Elements::Floats(_)) }))
     }
 
+    /// Whether the numbers have the same type.
+    fn is_like(&self, other: &Self) -> bool {
+        (self.is_bytes, self.is_floats) == (other.is_bytes, other.is_floats)
+    }
+
     fn with(self, other: Self) -> Self {
         Self {
             low: self.low.min(other.low),
@@ -77,35 +84,52 @@ impl Range {
     ///
     /// # Errors
     /// A number is not finite, the numbers fit no range, or the parts have different ranges.
-    pub(super) fn of(parts: [Option<&Elements>; 3], names: [&str; 3]) -> Result<Self, Reason> {
-        let mut found: Vec<(&str, Extent)> = Vec::new();
+    pub(super) fn of(
+        parts: [Option<&Elements>; 3],
+        names: [&'static str; 3],
+    ) -> Result<Self, Reason> {
+        let mut found: Vec<(&'static str, Extent)> = Vec::new();
         for (elements, name) in parts.into_iter().zip(names) {
             let extent = elements.map(Extent::of).transpose()?.flatten();
             found.extend(extent.map(|extent| (name, extent)));
         }
         let all = found.iter().map(|(_, extent)| *extent).reduce(Extent::with);
         let all = all.ok_or("there is nothing to train on: its parts hold no image")?;
-        // Black images alone say nothing of their range.
-        let mut own = found.iter().filter(|(_, extent)| (extent.low, extent.high) != (0.0, 0.0));
-        if let Some((first, extent)) = own.next() {
-            let one = Self::of_extent(*extent)?;
-            for (name, extent) in own {
-                let other = Self::of_extent(*extent)?;
-                if (one.factor, one.shift) != (other.factor, other.shift) {
-                    return Err(format!(
-                        "values of the {first} part are {}, and those of the {name} part are {}; save all parts in one range",
-                        one.name, other.name
-                    ));
-                }
+        let mut own: Vec<(&'static str, Extent, Self)> = Vec::new();
+        for (name, extent) in found {
+            // Black images alone say nothing of their range.
+            if (extent.low, extent.high) == (0.0, 0.0) {
+                continue;
             }
+            let range = Self::of_extent(extent)?;
+            if let Some((first, _, one)) =
+                own.iter().find(|(_, other, one)| !range.may_be(one, extent.is_like(other)))
+            {
+                return Err(format!(
+                    "values of the {first} part are {}, and those of the {name} part are {}; save all parts in one range",
+                    one.name, range.name
+                ));
+            }
+            own.push((name, extent, range));
         }
-        Self::of_extent(all)
+        let range = Self::of_extent(all)?;
+        let other = own.iter().find(|(_, _, own)| !own.may_be(&range, false));
+        Ok(Self { other: other.map(|(name, _, own)| (*name, own.name)), ..range })
+    }
+
+    /// Whether numbers of this range may be of the other one. A small part may have no number below 0 or above 255: if its
+    /// numbers have the type of the others (`is_like`), that is more probable than a range of its own.
+    fn may_be(&self, other: &Self, is_like: bool) -> bool {
+        let is_of_units = |range: &Self| range.factor >= 1.0;
+        (self.factor, self.shift) == (other.factor, other.shift)
+            || is_like && is_of_units(self) == is_of_units(other)
     }
 
     /// # Errors
     /// The numbers fit no range.
     fn of_extent(Extent { low, high, is_bytes, is_floats }: Extent) -> Result<Self, Reason> {
-        let range = |name, factor, shift| Self { name, factor, shift, is_bytes, low, high };
+        let range =
+            |name, factor, shift| Self { name, factor, shift, is_bytes, low, high, other: None };
         let fits = |from: f32, to: f32| {
             let slack = if is_floats { SLACK * (to - from) } else { 0.0 };
             low >= from - slack && high <= to + slack
@@ -129,8 +153,20 @@ impl Range {
         format!("values are {}", self.name)
     }
 
+    /// Warnings if a part of the range is not used, or a part of the data alone would have another range.
+    pub(super) fn warnings(&self) -> impl Iterator<Item = String> {
+        let other = self.other.map(|(part, own)| {
+            format!(
+                "{}, but those of the {part} part alone would be {own}; if these were scaled in another way, save all parts in \
+                 one range",
+                self.in_words()
+            )
+        });
+        self.unused().into_iter().chain(other)
+    }
+
     /// A warning if the images are dark, or have no dark places, because the range is larger than the values.
-    pub(super) fn warning(&self) -> Option<String> {
+    fn unused(&self) -> Option<String> {
         let darkest = self.low * self.factor + self.shift;
         if self.low < 0.0 && darkest > -0.5 {
             return Some(format!(

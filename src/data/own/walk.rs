@@ -43,7 +43,7 @@ impl Files {
             search.folder(&link, &name, depth)?;
         }
         let mut found = search.found;
-        found.all.sort_by(|a, b| a.name.cmp(&b.name));
+        found.sort()?;
         found.folders.sort();
         for (count, what) in [
             (search.num_hidden, counted(search.num_hidden, "hidden file", "hidden files")),
@@ -97,7 +97,7 @@ impl Files {
                 found.all.push(NamedFile::at(name.to_string(), path));
             }
         }
-        found.all.sort_by(|a, b| a.name.cmp(&b.name));
+        found.sort()?;
         Ok(found)
     }
 }

@@ -19,7 +19,10 @@ pub(super) fn of(data: &Gathered) -> Vec<String> {
     for &label in &data.train.labels {
         counts[label as usize] += 1;
     }
-    let few = counts.iter().zip(&data.class_names).filter(|(count, _)| **count < FEW);
+    // A data set to measure on may have no training part.
+    let is_trained_on = data.train.len() > 0;
+    let is_few = |(count, _): &(&usize, &String)| is_trained_on && **count < FEW;
+    let few = counts.iter().zip(&data.class_names).filter(is_few);
     let few: Vec<String> = few.map(|(count, name)| format!("{name}: {count}")).collect();
     if !few.is_empty() {
         warnings.push(format!(
@@ -29,7 +32,7 @@ pub(super) fn of(data: &Gathered) -> Vec<String> {
             some_of(&few)
         ));
     }
-    if data.class_names.len() == 1 {
+    if is_trained_on && data.class_names.len() == 1 {
         warnings.push("there is one class: any answer is right, so accuracy means nothing".into());
     }
     warnings.extend(crowded(data));

@@ -175,7 +175,7 @@ impl BallAttack<'_> {
                 let step = first.wrapping_add(step);
                 self.see(x, &labels, stream.key(seed, step))
             };
-            if self.is_adaptive() && is_first {
+            if self.defence.is_adaptive() && is_first {
                 // An attacker who knows about the refinement can start from the result of the unaware attack.
                 let bare = |x: &Tensor<4>, _| {
                     if progress.is_stopped() {
@@ -186,7 +186,7 @@ impl BallAttack<'_> {
                 start = ascend(&bare, ball, &center, start, &labels, num_steps);
             }
             let x = match self.kind {
-                AttackKind::Pgd if self.is_adaptive() => {
+                AttackKind::Pgd if self.defence.is_adaptive() => {
                     let slope = |x: &Tensor<4>, step: u32| {
                         let Seen { gradient, loss, .. } = see(x, step);
                         (gradient, loss)
@@ -206,11 +206,6 @@ impl BallAttack<'_> {
             attacked.extend(read_now(x)?);
         }
         Ok(attacked)
-    }
-
-    /// Whether the attacker knows about the refinement.
-    fn is_adaptive(&self) -> bool {
-        matches!(self.defence, Defence::RefinedBpda | Defence::RefinedThrough)
     }
 
     /// What the attacker sees at images x (N, C, H, W): predictions only if images that are already fooled are to stay

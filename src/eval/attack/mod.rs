@@ -18,9 +18,9 @@ use super::{
     results::{Attack, AttackCurve, AttackKind, AttackStage, BallNorm, Defence},
 };
 use crate::{
-    config::{EvalConfig, RunConfig},
+    config::{EvalConfig, RunConfig, SamplerKind},
     data::Dataset,
-    pgd::AttackLoss,
+    pgd::{AttackLoss, Ball},
     shard::Shard,
     streams,
 };
@@ -87,6 +87,13 @@ impl AttackKind {
             Self::ApgdDlr => apgd::difference_of_logits_ratio,
             _ => crate::pgd::log_odds,
         }
+    }
+}
+
+impl Defence {
+    /// Whether the attacker knows about the refinement.
+    fn is_adaptive(self) -> bool {
+        matches!(self, Self::RefinedBpda | Self::RefinedThrough)
     }
 }
 
@@ -158,34 +165,42 @@ pub(super) fn num_steps(
 pub fn cost_of_attacks(config: &RunConfig, test: &Dataset) -> Option<String> {
     let eval = &config.eval;
     let kinds = kinds(eval, test.num_classes());
-    // The gradients that one sight of the defended model takes, and one prediction by it.
-    let draws = |count: usize| if eval.refine_noise_std > 0.0 { count } else { 1 };
-    let (draws, prediction) =
-        (draws(eval.attack_draws), draws(eval.refine_draws) * eval.refine_steps);
-    let mut total = 0;
-    for defence in [Defence::None].into_iter().chain(on_refined(eval, true)) {
-        let (count, sight, prediction) = match defence {
-            Defence::None => (eval.num_attacked, 1, 0),
-            Defence::RefinedUnaware => (eval.num_attacked_refined, 1, prediction),
-            Defence::RefinedThrough => {
-                (eval.num_attacked_refined, draws * (3 * eval.refine_steps + 1), prediction)
-            }
-            _ => (eval.num_attacked_refined, draws * (eval.refine_steps + 1), prediction),
-        };
-        for kind in &kinds {
-            let per_start = kind.num_gradients(eval, sight > 1) * sight + prediction;
-            let unaware = if sight > 1 { eval.attack_steps } else { 0 };
-            let per_image = kind.restarts(eval) * per_start + unaware;
-            total += count.min(test.len()) * num_radii(eval) * per_image;
-        }
-    }
     if kinds.is_empty() {
         return None;
+    }
+    // The gradients of one refinement, and of the way back through its steps: a Hessian-vector product takes two.
+    let of_step = if config.sampler.kind == SamplerKind::Mala { 2 } else { 1 };
+    let num_denoised = usize::from(config.class_denoise_step() > 0.0);
+    let refinement = of_step * eval.refine_steps + num_denoised;
+    let back = 2 * (eval.refine_steps + num_denoised);
+    let draws = |count: usize| if eval.refine_noise_std > 0.0 { count } else { 1 };
+    let mut total = 0;
+    for defence in [Defence::None].into_iter().chain(on_refined(eval, true)) {
+        // The gradients that one sight of the defended model takes, and one prediction by it.
+        let is_adaptive = defence.is_adaptive();
+        let sight = match defence {
+            Defence::RefinedThrough => draws(eval.attack_draws) * (refinement + 1 + back),
+            _ if is_adaptive => draws(eval.attack_draws) * (refinement + 1),
+            _ => 1,
+        };
+        let (count, prediction) = match defence {
+            Defence::None => (eval.num_attacked, 0),
+            _ => (eval.num_attacked_refined, draws(eval.refine_draws) * refinement),
+        };
+        // Every image is classified before the attacks within the balls of a norm, too.
+        let mut per_image = BallNorm::ALL.len() * prediction;
+        for kind in &kinds {
+            let per_start = kind.num_gradients(eval, is_adaptive) * sight + prediction;
+            let unaware = if is_adaptive { eval.attack_steps } else { 0 };
+            per_image += num_radii(eval) * (kind.restarts(eval) * per_start + unaware);
+        }
+        total += count.min(test.len()) * per_image;
     }
     let names: Vec<&str> = kinds.iter().map(|kind| kind.name()).collect();
     let number = match total {
         0..100_000 => total.to_string(),
-        _ => format!("{:.1} million", total as f64 / 1e6),
+        // Rounded up, as it is an upper bound.
+        _ => format!("{:.1} million", (total as f64 / 1e5).ceil() / 10.0),
     };
     Some(format!("{}; at most {number} gradients of one image", names.join(", then ")))
 }
@@ -197,6 +212,15 @@ pub(super) fn choose(test: &Dataset, config: &EvalConfig, seed: u64) -> (Vec<f32
     indices.truncate(config.num_attacked.max(config.num_attacked_refined));
     let labels = indices.iter().map(|&index| test.labels[index]).collect();
     (test.gather(indices), labels)
+}
+
+/// A radius of an attack on items of the shape (C, H, W) as it is shown: in the unit of its norm, or in units of x for points,
+/// which have no pixels.
+pub(crate) fn shown_radius(norm: BallNorm, radius: f64, shape: [usize; 3]) -> f64 {
+    match shape {
+        [_, 1, 1] => (1e4 * Ball::new(norm, radius).radius()).round() / 1e4,
+        _ => radius,
+    }
 }
 
 /// The radii of a norm.

@@ -1,7 +1,13 @@
 use burn::tensor::{Tensor, TensorData};
 
-use super::refine::{through_denoiser, through_step};
+use super::{
+    cost_of_attacks,
+    refine::{through_denoiser, through_step},
+    shown_radius,
+};
 use crate::{
+    config::{BallNorm, RunConfig},
+    data::Dataset,
     device,
     energy::{Energy, EnergyGradient, denoised},
     sampler::{ChainState, Sampler},
@@ -93,6 +99,58 @@ fn the_gradient_through_a_step_is_the_derivative_of_the_step() {
     let held = Sampler::ProximalSgld { step_size: -30.0, noise_std: 0.0, proximal_radius: 9.0 };
     let [found, numeric] = both_ways(held, [0.01, -0.5, 0.0], v);
     assert_near(&found, &numeric);
+}
+
+/// The numbers are counted by hand in the order in which the attacks run.
+#[test]
+fn the_cost_of_attacks_counts_every_gradient() {
+    let names = vec!["left".to_string(), "right".to_string()];
+    let test = Dataset::from_floats(vec![0.0; 2], vec![0], [2, 1, 1], names).unwrap();
+    let mut config = RunConfig::default();
+    for assignment in [
+        "eval.attack=apgd-ce",
+        "eval.attack_steps=2",
+        "eval.refine_steps=2",
+        "eval.refine_draws=1",
+        "eval.attack_draws=1",
+        "eval.linf_radii=[1]",
+        "eval.l2_radii=[0.1]",
+    ] {
+        config = config.with_assignment(assignment).unwrap();
+    }
+    let cost = |changes: &[&str]| {
+        let set = |config: RunConfig, set: &&str| config.with_assignment(set).unwrap();
+        cost_of_attacks(&changes.iter().fold(config.clone(), set), &test).unwrap()
+    };
+    let said = |count: usize| format!("APGD-CE; at most {count} gradients of one image");
+    // Bare: 3 a ball. Unaware: 3 and a prediction of 2, and first a prediction for each norm. Aware: 2 from the bare classifier, 3
+    // sights of 3, and the same predictions.
+    assert_eq!(cost(&[]), said(2 * 3 + (2 * 5 + 4) + (2 * 13 + 4)));
+    // The way back through two steps takes four more for each sight.
+    let through = "eval.attack_through_sampler=true";
+    let by_steps = 2 * (2 + 3 * 7 + 2) + 4;
+    assert_eq!(cost(&[through]), said(6 + 14 + 30 + by_steps));
+    // The step that removes the noise is one more gradient of each refinement, and two on the way back.
+    let clean = ["data.classify_noisy=false", "sampler.denoise_step=1"];
+    assert_eq!(cost(&clean), said(6 + (2 * 6 + 6) + (2 * 17 + 6)));
+    let by_steps = 2 * (2 + 3 * (3 + 1 + 6) + 3) + 6;
+    assert_eq!(cost(&[clean[0], clean[1], through]), said(6 + 18 + 40 + by_steps));
+    // A step of MALA takes two.
+    let mala = ["sampler.kind=mala"];
+    assert_eq!(cost(&mala), said(6 + (2 * 7 + 8) + (2 * (2 + 3 * 5 + 4) + 8)));
+    assert_eq!(cost(&["eval.refine_steps=0"]), said(6));
+    // 11 starts in each of two balls, with 10,001 gradients each, are 220,022. A large number is rounded up.
+    let many = ["eval.refine_steps=0", "eval.attack_steps=10000", "eval.apgd_restarts=11"];
+    assert_eq!(cost(&many), "APGD-CE; at most 0.3 million gradients of one image");
+}
+
+#[test]
+fn radii_of_points_are_shown_in_units_of_x() {
+    for (norm, radius, of_points) in [(BallNorm::Linf, 8.0, 0.0627), (BallNorm::L2, 0.5, 1.0)] {
+        assert_eq!(shown_radius(norm, radius, [1, 28, 28]), radius);
+        assert_eq!(shown_radius(norm, radius, [2, 1, 1]), of_points);
+    }
+    assert!(shown_radius(BallNorm::L2, f64::NAN, [2, 1, 1]).is_nan());
 }
 
 #[test]

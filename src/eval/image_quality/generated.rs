@@ -65,8 +65,8 @@ pub(super) fn fresh(
     }
     let law = if is_conditional(checkpoint) { "p(x|y) of their class" } else { "p(x)" };
     let protocol = format!(
-        "chains of {law} from {}, {} steps of the model's sampler, the same number per class, none left out; an \
-         image's class is that of its start",
+        "chains of {law} from {}, {} steps of the model's sampler, the same number per class, none left out; \
+         their class is that of their start",
         match sampler.start {
             crate::config::StartKind::ClassCenters => "class centres",
             crate::config::StartKind::Uniform => "uniform noise",
@@ -141,13 +141,13 @@ pub(super) fn of_buffer(
         name: "replay buffer",
         protocol: match checkpoint.config.replay_buffer.reinit_prob < 1.0 {
             true => format!(
-                "{number} of the {capacity} persistent chains at the end of training, spread evenly; an image's class is \
-                 that of its slot"
+                "{number} of the {capacity} persistent chains at the end of training, spread evenly; the class of \
+                 each is that of its slot"
             ),
             // Every chain of such a run began anew.
             false => format!(
                 "the last states of {number} of the {capacity} slots in training, spread evenly: ends of chains that began anew \
-                 in each step, and starts that no step has used; an image's class is that of its slot"
+                 in each step, and starts that no step has used; the class of each is that of its slot"
             ),
         },
         values: slots.iter().flat_map(of_slot).copied().collect(),

@@ -10,12 +10,14 @@ mod judged;
 use std::path::PathBuf;
 
 use burn::tensor::Device;
+use half::f16;
 use serde::{Deserialize, Serialize};
 
 use super::{
     EvalError, Progress,
     fid::{self, FidJudge},
     frozen_model::FrozenModel,
+    item_words,
     metrics::nearest_distances,
     results::Fid,
 };
@@ -25,6 +27,7 @@ use crate::{
     config::EvalConfig,
     data::{Dataset, Splits, spread},
     files::{file_name, sha256},
+    model::HostTensor,
     numbers::softmax_rows,
     shard::Shard,
 };
@@ -32,6 +35,22 @@ use judged::{JudgeSeen, JudgedSet, Shown};
 
 /// The number of chains of each class in the picture.
 const SHOWN_PER_CLASS: usize = 10;
+
+/// What is wrong with a model that judges its own chains.
+pub(crate) const OWN_JUDGE: &str = "the judge is the model itself: its chains follow its own energy, so its view of them says little. Train another \
+     classifier of the same data as the judge: another seed, objective.p_x_weight = 0 and objective.energy_l2_weight = 0";
+
+/// Whether two models have the same weights for sampling, up to the rounding of a packed model.
+pub(crate) fn is_same_model(one: &Checkpoint, other: &Checkpoint) -> bool {
+    let (one, other) = (one.sampling_weights(), other.sampling_weights());
+    let rounded = |tensor: &HostTensor| {
+        tensor.values.iter().map(|&value| f16::from_f32(value)).collect::<Vec<_>>()
+    };
+    one.len() == other.len()
+        && one.iter().all(|(name, tensor)| {
+            other.get(name).is_some_and(|other| rounded(tensor) == rounded(other))
+        })
+}
 
 /// The classifier that supplies features and judges the images.
 pub(super) struct Judge {
@@ -41,11 +60,11 @@ pub(super) struct Judge {
 }
 
 impl Judge {
-    /// Loads the judge from the file `path`, or the bundled judge of the model's data. `None` if no bundled judge has
+    /// Loads the judge from the file `path`, or the bundled judge of the model's data. `None` if no other bundled judge has
     /// the model's inputs and classes.
     ///
     /// # Errors
-    /// The file cannot be read, or its classifier belongs to other data.
+    /// The file cannot be read, or its classifier belongs to other data or is the model itself.
     pub(super) fn open(
         path: Option<&PathBuf>,
         model: &Checkpoint,
@@ -61,7 +80,13 @@ impl Judge {
                 None => return Ok(None),
             },
         };
-        match model.check_judge(&checkpoint) {
+        let checked = model.check_judge(&checkpoint).map_err(EvalError::from).and_then(|()| {
+            match is_same_model(model, &checkpoint) {
+                true => Err(EvalError::Request(OWN_JUDGE.into())),
+                false => Ok(()),
+            }
+        });
+        match checked {
             Err(_) if path.is_none() => return Ok(None),
             checked => checked?,
         }
@@ -166,16 +191,17 @@ fn set_size(config: &EvalConfig, test: &Dataset) -> usize {
 pub(super) fn check(config: &EvalConfig, splits: &Splits) -> Result<(), EvalError> {
     let least = least(config, splits.test.num_classes());
     let (train, test) = (splits.train.len(), splits.test.len());
+    let [_, items] = item_words(splits.test.shape);
     if config.num_samples.min(test) < least {
         return Err(EvalError::Request(format!(
-            "`eval.num_samples` = {} of {test} test images are too few: judging samples needs {least} of them, two per \
+            "`eval.num_samples` = {} of {test} test {items} are too few: judging samples needs {least} of them, two per \
              class and more than `eval.num_neighbors` = {}",
             config.num_samples, config.num_neighbors
         )));
     }
     if train < least {
         return Err(EvalError::Request(format!(
-            "there are {train} training images to compare samples with: judging samples needs {least}, two per class \
+            "there are {train} training {items} to compare samples with: judging samples needs {least}, two per class \
              and more than `eval.num_neighbors` = {}",
             config.num_neighbors
         )));
@@ -287,9 +313,10 @@ fn test_images(test: &Dataset, count: usize, shard: Shard) -> Images {
     let indices: Vec<usize> = spread(test.len(), count).collect();
     let rows = shard.range(indices.len());
     let own = &indices[rows.clone()];
+    let name = if test.shape[1] * test.shape[2] == 1 { "test points" } else { "test images" };
     Images {
-        name: "test images",
-        protocol: format!("{} of the {} test images, spread evenly", indices.len(), test.len()),
+        name,
+        protocol: format!("{} of the {} {name}, spread evenly", indices.len(), test.len()),
         labels: own.iter().map(|&index| test.labels[index]).collect(),
         values: test.gather(own.iter().copied()),
         first: rows.start,

@@ -1,4 +1,4 @@
-//! Confidence intervals: Wilson, bootstrap and jackknife.
+//! Confidence intervals: Wilson, Newcombe, bootstrap and jackknife.
 
 use rand::{RngExt, seq::SliceRandom};
 use rand_chacha::ChaCha8Rng;
@@ -23,6 +23,32 @@ pub fn proportion(hits: usize, count: usize) -> Estimate {
     let spread = Z / (1.0 + Z * Z / n) * (share * (1.0 - share) / n + Z * Z / (4.0 * n * n)).sqrt();
     // Rounding must not put the share outside the interval when it is 0 or 1.
     Estimate { value: share, low: (center - spread).min(share), high: (center + spread).max(share) }
+}
+
+/// The area `area` under an ROC curve of `counts` items inside and outside, with Newcombe's score interval: the areas whose
+/// distance to `area` is within 1.96 of their own standard errors. Both sides must have an item.
+///
+/// # Source
+/// Newcombe, Statistics in Medicine 25(4), 2006, part 2, method 5; the standard error is that of Hanley & McNeil, Radiology
+/// 143(1), 1982, with the mean number of items for both sides.
+pub(super) fn score_interval(area: f64, counts: [usize; 2]) -> Estimate {
+    let [num_in, num_out] = counts.map(|count| count as f64);
+    let others = 0.5 * (num_in + num_out) - 1.0;
+    let is_too_far = |place: f64| {
+        let pairs = 1.0 + others * ((1.0 - place) / (2.0 - place) + place / (1.0 + place));
+        let variance = place * (1.0 - place) * pairs / (num_in * num_out);
+        (place - area).powi(2) > Z * Z * variance
+    };
+    // The end between `area` and the edge of what is possible, by bisection.
+    let end = |edge: f64| {
+        let (mut near, mut far) = (area, edge);
+        for _ in 0..60 {
+            let middle = 0.5 * (near + far);
+            if is_too_far(middle) { far = middle } else { near = middle }
+        }
+        near
+    };
+    Estimate { value: area, low: end(0.0), high: end(1.0) }
 }
 
 /// `value` with the percentile bootstrap interval of a statistic. `statistic` draws one resample with the generator

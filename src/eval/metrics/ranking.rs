@@ -1,7 +1,7 @@
 //! ROC curves: how well a score separates two sets of items. Items "inside" should have higher scores than items
 //! "outside".
 
-use super::intervals::{bootstrap, multiplicities};
+use super::intervals::{bootstrap, multiplicities, proportion, score_interval};
 use crate::eval::results::{Estimate, Score, Separation};
 
 /// The true positive rate at which false positives are counted.
@@ -57,23 +57,33 @@ impl Ranked {
         self.groups([&|_| 1, &|_| 1])
     }
 
+    /// A statistic with its bootstrap interval, widened to `least`, the interval of its value and of the numbers of items: no
+    /// resample of sides that do not overlap overlaps, so the bootstrap alone would claim certainty.
     fn estimate(
         &self,
         statistic: fn(&[Group]) -> f64,
+        least: fn(f64, [usize; 2]) -> Estimate,
         num_resamples: usize,
         seed: u64,
     ) -> Estimate {
         let value = statistic(&self.all());
+        let counts = [0, 1].map(|side| self.group_of[side].len());
         // A single item gives no information about the variation, so the interval is the widest possible.
-        if self.group_of.iter().any(|side| side.len() < 2) {
+        if counts.iter().any(|&count| count < 2) {
             return Estimate { value, low: 0.0, high: 1.0 };
         }
-        bootstrap(value, num_resamples, seed, |random| {
-            let [inside, outside] =
-                [0, 1].map(|side| multiplicities(self.group_of[side].len(), random));
+        let found = bootstrap(value, num_resamples, seed, |random| {
+            let [inside, outside] = counts.map(|count| multiplicities(count, random));
             statistic(&self.groups([&|i| inside[i], &|i| outside[i]]))
-        })
+        });
+        let least = least(value, counts);
+        Estimate { value, low: found.low.min(least.low), high: found.high.max(least.high) }
     }
+}
+
+/// Wilson's interval of a share of the outside items.
+fn share_interval(share: f64, [_, num_out]: [usize; 2]) -> Estimate {
+    proportion((share * num_out as f64).round() as usize, num_out)
 }
 
 fn totals(groups: &[Group]) -> Group {
@@ -142,7 +152,8 @@ fn roc_of(groups: &[Group]) -> Vec<(f64, f64)> {
     (0..MAX_POINTS).map(|index| points[index * last / (MAX_POINTS - 1)]).collect()
 }
 
-/// How well `score` separates the inside items from the outside ones, with bootstrap intervals over both.
+/// How well `score` separates the inside items from the outside ones, with bootstrap intervals over both, which are at least as
+/// wide as those of Newcombe and Wilson.
 pub fn separation(
     score: Score,
     inside: &[f64],
@@ -153,8 +164,13 @@ pub fn separation(
     let ranked = Ranked::new(inside, outside);
     Separation {
         score,
-        auroc: ranked.estimate(auroc_of, num_resamples, seed),
-        false_positives_at_95: ranked.estimate(false_positives_of, num_resamples, seed),
+        auroc: ranked.estimate(auroc_of, score_interval, num_resamples, seed),
+        false_positives_at_95: ranked.estimate(
+            false_positives_of,
+            share_interval,
+            num_resamples,
+            seed,
+        ),
         roc: roc_of(&ranked.all()),
     }
 }

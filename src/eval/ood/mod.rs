@@ -46,7 +46,8 @@ pub(super) struct OodImages {
 }
 
 impl OodImages {
-    /// Collects test images, the out-of-distribution sets and the images of `paths`.
+    /// Collects test images, the out-of-distribution sets and the images of `paths`. `shared_noise` is the standard deviation of
+    /// the noise that data and chains had in training, 0 for none.
     ///
     /// # Errors
     /// A path that holds no images of the model's size, or that is given twice.
@@ -54,6 +55,7 @@ impl OodImages {
         config: &RunConfig,
         test: &Dataset,
         paths: &[PathBuf],
+        shared_noise: f64,
         seed: u64,
     ) -> Result<Self, EvalError> {
         let count = config.eval.num_ood;
@@ -65,10 +67,12 @@ impl OodImages {
         }
         let indices: Vec<usize> = spread(test.len(), count).collect();
         let inside = test.gather(indices.iter().copied());
-        let (mut sets, left_out) = sets::other_datasets(config.data.dataset, test.shape, count);
-        sets.extend(sets::made(test, &indices, &inside, seed));
+        let (mut sets, mut left_out) = sets::other_datasets(config.data.dataset, test.shape, count);
+        let (made, missing) = sets::made(test, &indices, &inside, seed);
+        sets.extend(made);
+        left_out.extend(missing);
         sets.extend(sets::of_paths(paths, test.shape, count, &sets)?);
-        let noise = SharedNoise { std: config.shared_noise(), seed };
+        let noise = SharedNoise { std: shared_noise, seed };
         Ok(Self { noise, inside, sets, left_out })
     }
 

@@ -8,7 +8,7 @@ use rand::RngExt;
 use crate::{
     config::{DataConfig, DatasetName},
     data::{self, Dataset, Loose, spread},
-    eval::EvalError,
+    eval::{EvalError, item_words},
     streams,
 };
 
@@ -16,6 +16,8 @@ use crate::{
 const SMOOTHING: f32 = 1.5;
 /// The standard deviation of smoothed noise, in units of x.
 const SMOOTHED_STD: f32 = 0.5;
+/// The name of the set of means of two classes.
+const INTERPOLATED: &str = "interpolated";
 
 /// Images of one kind, (N, C, H, W) in [-1, 1], flattened.
 pub(super) struct ImageSet {
@@ -111,14 +113,21 @@ fn names_of(paths: &[PathBuf], taken: &[&str]) -> Result<Vec<String>, EvalError>
     whole.iter().enumerate().map(name_of).collect()
 }
 
-/// The sets that need no other data: noise, and changed test images. `images` are the test images at `indices` of
-/// `test`.
-pub(super) fn made(test: &Dataset, indices: &[usize], images: &[f32], seed: u64) -> Vec<ImageSet> {
+/// The sets that need no other data: noise, and changed test images; and those that cannot be made, each with the reason.
+/// `images` are the test images at `indices` of `test`.
+pub(super) fn made(
+    test: &Dataset,
+    indices: &[usize],
+    images: &[f32],
+    seed: u64,
+) -> (Vec<ImageSet>, Option<(String, String)>) {
     let ([c, h, w], count) = (test.shape, indices.len());
     let size = c * h * w;
     let mut random = streams::OOD_NOISE.rng(seed, 0);
     let noise = (0..count * size).map(|_| random.random_range(-1.0..1.0)).collect();
-    let mut sets = vec![ImageSet::new("uniform noise", "every pixel uniform on [-1, 1]", noise)];
+    let value = if h * w > 1 { "pixel" } else { "coordinate" };
+    let what = format!("every {value} uniform on [-1, 1]");
+    let mut sets = vec![ImageSet::new("uniform noise", what, noise)];
     if h * w > 1 {
         let what = format!(
             "uniform noise smoothed by a Gaussian of {SMOOTHING} pixels, stretched to a standard deviation of \
@@ -130,12 +139,18 @@ pub(super) fn made(test: &Dataset, indices: &[usize], images: &[f32], seed: u64)
         let values = (0..count * c).flat_map(level).collect();
         sets.push(ImageSet::new("constant", "one value per image and channel", values));
     }
-    let values = interpolated(test, indices, seed);
-    sets.push(ImageSet::new(
-        "interpolated",
-        "means of two test images of different classes",
-        values,
-    ));
+    let [_, items] = item_words(test.shape);
+    let mut left_out = None;
+    match interpolated(test, indices, seed) {
+        Some(values) => {
+            let what = format!("means of two test {items} of different classes");
+            sets.push(ImageSet::new(INTERPOLATED, what, values));
+        }
+        None => {
+            let reason = format!("it holds means of two classes, and all test {items} are of one");
+            left_out = Some((INTERPOLATED.to_string(), reason));
+        }
+    }
     if h * w > 1 {
         let rows = |image: &[f32]| image.rchunks(w).flatten().copied().collect::<Vec<f32>>();
         let values = images.chunks(h * w).flat_map(rows).collect();
@@ -143,7 +158,7 @@ pub(super) fn made(test: &Dataset, indices: &[usize], images: &[f32], seed: u64)
         let values = images.iter().map(|value| -value).collect();
         sets.push(ImageSet::new("inverted", "the negatives of the test images", values));
     }
-    sets
+    (sets, left_out)
 }
 
 /// `count` planes (H, W) of smoothed noise.
@@ -163,20 +178,53 @@ fn smoothed(count: usize, [h, w]: [usize; 2], seed: u64) -> Vec<f32> {
     (0..count).flat_map(&mut plane).collect()
 }
 
-/// The mean of each test image in `indices` with a random one of another class.
-fn interpolated(test: &Dataset, indices: &[usize], seed: u64) -> Vec<f32> {
+/// The mean of each test image in `indices` with a random one of another class; `None` if all are of one class.
+fn interpolated(test: &Dataset, indices: &[usize], seed: u64) -> Option<Vec<f32>> {
     let mut random = streams::OOD_PAIRS.rng(seed, 0);
-    let has_others = test.labels.iter().any(|&label| label != test.labels[0]);
+    if test.labels.iter().all(|&label| label == test.labels[0]) {
+        return None;
+    }
     let mut values = Vec::new();
     for &index in indices {
         let other = loop {
             let other = random.random_range(0..test.len() as u64) as usize;
-            if test.labels[other] != test.labels[index] || !has_others {
+            if test.labels[other] != test.labels[index] {
                 break other;
             }
         };
         let pair = [index, other].map(|index| test.gather([index]));
         values.extend(pair[0].iter().zip(&pair[1]).map(|(a, b)| 0.5 * (a + b)));
     }
-    values
+    Some(values)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is made of four points with these labels.
+    fn of_labels(labels: [u32; 4]) -> (Vec<ImageSet>, Option<(String, String)>) {
+        let values = vec![-0.9, -0.9, -0.8, -0.8, 0.8, 0.8, 0.9, 0.9];
+        let names = vec!["left".to_string(), "right".to_string()];
+        let test = Dataset::from_floats(values, labels.to_vec(), [2, 1, 1], names).unwrap();
+        let indices = [0, 1, 2, 3];
+        made(&test, &indices, &test.gather(indices), 3)
+    }
+
+    #[test]
+    fn means_are_of_two_classes_or_left_out() {
+        let (sets, left_out) = of_labels([0, 0, 1, 1]);
+        assert!(left_out.is_none());
+        assert_eq!(sets[0].what, "every coordinate uniform on [-1, 1]");
+        assert_eq!((sets.len(), &*sets[1].name), (2, "interpolated"));
+        assert_eq!(sets[1].what, "means of two test points of different classes");
+        // The classes are on two sides of 0, so a mean is near it, and no mean is a point of the data.
+        assert!(sets[1].values.iter().all(|value| value.abs() < 0.11), "{:?}", sets[1].values);
+
+        let (sets, left_out) = of_labels([1; 4]);
+        assert_eq!(sets.len(), 1);
+        let (name, reason) = left_out.unwrap();
+        assert_eq!(name, "interpolated");
+        assert!(reason.contains("all test points are of one"), "{reason}");
+    }
 }

@@ -2,9 +2,12 @@
 
 use maud::{Markup, html};
 
-use super::parts::{Model, legend_of_models, name_of, notes, with};
+use super::parts::{Model, item_words, legend_of_models, name_of, notes, shape_of, with};
 use crate::counts::{counted, grouped};
-use crate::eval::results::{Attack, AttackCurve, AttackKind, BallNorm, Defence, Estimate};
+use crate::eval::{
+    results::{Attack, AttackCurve, AttackKind, BallNorm, Defence, Estimate},
+    shown_radius,
+};
 use crate::page::{
     ink::{Dash, Ink, Look, Shape},
     parts::{figure, legend, table, union},
@@ -24,7 +27,7 @@ const DEFENCES: [(Defence, &str, &str, Dash, Shape); 5] = [
     (
         Defence::RefinedUnaware,
         Defence::RefinedUnaware.name(),
-        "Sampler steps refine the image before it is classified. The attack targets the bare classifier and does not \
+        "Sampler steps refine the input before it is classified. The attack targets the bare classifier and does not \
          know about them, so this curve says little about safety.",
         Dash::Broken(2, 4),
         Shape::Ring,
@@ -33,7 +36,7 @@ const DEFENCES: [(Defence, &str, &str, Dash, Shape); 5] = [
         Defence::RefinedBpda,
         Defence::RefinedBpda.name(),
         "The attacker knows about the refinement, averages over its noise, and uses the classifier's gradient at the \
-         refined image as the gradient at the image (arXiv:1802.00420).",
+         refined input as the gradient at the input (arXiv:1802.00420).",
         Dash::Broken(5, 4),
         Shape::Square,
     ),
@@ -47,7 +50,7 @@ const DEFENCES: [(Defence, &str, &str, Dash, Shape); 5] = [
     (
         Defence::RefinedWorst,
         Defence::RefinedWorst.name(),
-        "An image counts only if none of the attacks above fools it. This is an upper bound for refinement.",
+        "An input counts only if none of the attacks above fools it. This is an upper bound for refinement.",
         Dash::Broken(9, 4),
         Shape::Diamond,
     ),
@@ -71,22 +74,23 @@ const KINDS: [(AttackKind, &str); 3] = [
     ),
 ];
 
-/// The kinds of attacks that a model went through.
-fn kinds(attack: &Attack) -> Vec<AttackKind> {
-    let found =
-        attack.curves.iter().map(|curve| &curve.by_attack).find(|stages| !stages.is_empty());
-    match found {
-        Some(stages) => stages.iter().map(|stage| stage.attack).collect(),
-        // A file of an earlier version.
-        None => vec![AttackKind::Pgd],
+/// The radius of a perturbation of the models' data as text, with its norm and unit.
+pub(super) fn ball(models: &[Model], norm: BallNorm, radius: f64) -> String {
+    let shape = shape_of(models);
+    let shown = plain(shown_radius(norm, radius, shape));
+    match (norm, shape) {
+        (_, [_, 1, 1]) => format!("{}, ε = {shown} in x", norm.name()),
+        (BallNorm::Linf, _) => format!("L∞, ε = {shown}/255"),
+        (BallNorm::L2, _) => format!("L2, ε = {shown}"),
     }
 }
 
-/// The radius of a perturbation as text, with its norm and unit.
-pub(super) fn ball(norm: BallNorm, radius: f64) -> String {
-    match norm {
-        BallNorm::Linf => format!("L∞, ε = {}/255", plain(radius)),
-        BallNorm::L2 => format!("L2, ε = {}", plain(radius)),
+/// The unit of the radii of a norm, as they are shown for items of the shape (C, H, W).
+fn unit(norm: BallNorm, shape: [usize; 3]) -> &'static str {
+    match (norm, shape) {
+        (_, [_, 1, 1]) => "in units of x",
+        (BallNorm::Linf, _) => "in 255ths of the pixel range",
+        (BallNorm::L2, _) => "with pixels from 0 to 1",
     }
 }
 
@@ -123,19 +127,21 @@ pub(super) fn section(models: &[Model]) -> Markup {
     let found = with(models, |results| results.attack.as_ref());
     let shown: Vec<&Model> = found.iter().map(|(model, _)| *model).collect();
     let is_used = |defence| found.iter().any(|(_, attack)| uses(attack, defence));
-    let is_run = |kind| found.iter().any(|(_, attack)| kinds(attack).contains(&kind));
+    let is_run = |kind| found.iter().any(|(_, attack)| attack.kinds().contains(&kind));
+    let ([item, _], shape) = (item_words(models), shape_of(models));
     let bare = BallNorm::ALL.iter().filter_map(|&(norm, _)| {
         let curves = found.iter().filter_map(|(model, attack)| {
             Some((curve_of(attack, norm, Defence::None)?, model.look()))
         });
-        Some(panel(norm, curves.collect())?.markup())
+        Some(panel(norm, curves.collect(), shape)?.markup())
     });
+    let value = if matches!(shape, [_, 1, 1]) { "coordinate" } else { "pixel" };
     html! {
         p {
-            "An attacker changes a test image within a ball of radius ε so that it is misclassified. The worst result "
-            "counts: an image is correct only if all attacks from all starts fail. The L∞ norm is the largest change of a "
-            "pixel in 255ths of the pixel range, the L2 norm the Euclidean length of the change with pixels from 0 to 1. An "
-            "image that is misclassified without an attack counts as fooled."
+            "An attacker changes a test " (item) " within a ball of radius ε so that it is misclassified. The worst result "
+            "counts: a test " (item) " is correct only if all attacks from all starts fail. The L∞ norm is the largest change "
+            "of a " (value) " " (unit(BallNorm::Linf, shape)) ", the L2 norm the Euclidean length of the change "
+            (unit(BallNorm::L2, shape)) ". What is misclassified without an attack counts as fooled."
         }
         dl {
             @for (kind, meaning) in KINDS.into_iter().filter(|row| is_run(row.0)) {
@@ -164,7 +170,7 @@ pub(super) fn section(models: &[Model]) -> Markup {
             @if models.len() > 1 { h3 { (name_of(model)) } }
             @let has_defence = attack.curves.iter().any(|curve| curve.defence != Defence::None);
             @if found.len() == 1 || has_defence { (defences(model, attack)) }
-            @for (norm, _) in BallNorm::ALL.iter().copied() { (numbers(attack, norm)) }
+            @for (norm, _) in BallNorm::ALL.iter().copied() { (numbers(attack, norm, shape)) }
         }
     }
 }
@@ -175,7 +181,8 @@ fn protocol(model: &Model, attack: &Attack) -> String {
         true => format!("; refinement: {}", attack.refinement),
         false => String::new(),
     };
-    let each: Vec<String> = kinds(attack)
+    let each: Vec<String> = attack
+        .kinds()
         .into_iter()
         .map(|kind| {
             let starts = match kind {
@@ -218,7 +225,7 @@ fn defences(model: &Model, attack: &Attack) -> Markup {
         let curves = looks
             .iter()
             .filter_map(|(defence, _, look)| Some((curve_of(attack, norm, *defence)?, *look)));
-        Some(panel(norm, curves.collect())?.markup())
+        Some(panel(norm, curves.collect(), model.results.data.shape)?.markup())
     });
     figure(
         panels,
@@ -230,8 +237,8 @@ fn defences(model: &Model, attack: &Attack) -> Markup {
     )
 }
 
-/// A panel with the curves of one norm; `None` without points.
-fn panel(norm: BallNorm, curves: Vec<(&AttackCurve, Look)>) -> Option<Panel> {
+/// A panel with the curves of one norm, for items of the shape (C, H, W); `None` without points.
+fn panel(norm: BallNorm, curves: Vec<(&AttackCurve, Look)>, shape: [usize; 3]) -> Option<Panel> {
     let radii = || curves.iter().flat_map(|(curve, _)| curve.points.iter().map(|point| point.0));
     let is_radius = |radius: &f64| radius.is_finite() && *radius > 0.0;
     let smallest = radii().filter(is_radius).min_by(f64::total_cmp).unwrap_or(1.0);
@@ -242,7 +249,7 @@ fn panel(norm: BallNorm, curves: Vec<(&AttackCurve, Look)>) -> Option<Panel> {
     for radius in union(radii()) {
         // Leave out labels that would touch another one.
         if ticks.iter().all(|(at, _)| (at - place(radius)).abs() > 0.08 * end) {
-            ticks.push((place(radius), plain(radius)));
+            ticks.push((place(radius), plain(shown_radius(norm, radius, shape))));
         }
     }
     let mut marks = Vec::new();
@@ -257,14 +264,11 @@ fn panel(norm: BallNorm, curves: Vec<(&AttackCurve, Look)>) -> Option<Panel> {
             curve.points.iter().map(|(radius, share)| (place(*radius), share.value)).collect();
         marks.extend([Mark::Line(points.clone(), *look), Mark::Dots(points, *look)]);
     }
-    let (title, label) = match norm {
-        BallNorm::Linf => ("L∞", "ε in 255ths of the pixel range"),
-        BallNorm::L2 => ("L2", "ε, pixels from 0 to 1"),
-    };
+    let title = norm.name();
     (radii().count() > 0).then(|| Panel {
         title: title.to_string(),
-        alt: format!("Accuracy of attacked images over ε, norm {title}."),
-        x: Axis::with_ticks(label, 0.0, end, ticks),
+        alt: format!("Accuracy under attack over ε, norm {title}."),
+        x: Axis::with_ticks(format!("ε {}", unit(norm, shape)), 0.0, end, ticks),
         y: Axis::shares("accuracy"),
         height: 300,
         marks,
@@ -272,24 +276,21 @@ fn panel(norm: BallNorm, curves: Vec<(&AttackCurve, Look)>) -> Option<Panel> {
     })
 }
 
-/// A table of the accuracies of a model.
-fn numbers(attack: &Attack, norm: BallNorm) -> Markup {
+/// A table of the accuracies of a model, for items of the shape (C, H, W).
+fn numbers(attack: &Attack, norm: BallNorm, shape: [usize; 3]) -> Markup {
     let curves = || attack.curves.iter().filter(|curve| curve.norm == norm);
     let mut radii = union(curves().flat_map(|curve| curve.points.iter().map(|point| point.0)));
     radii.sort_by(f64::total_cmp);
-    let caption = match norm {
-        BallNorm::Linf => {
-            "Accuracy under attack, L∞, ε in 255ths of the pixel range, with 95\u{a0}% intervals"
-        }
-        BallNorm::L2 => {
-            "Accuracy under attack, L2, ε with pixels from 0 to 1, with 95\u{a0}% intervals"
-        }
-    };
+    let caption = format!(
+        "Accuracy under attack, {}, ε {}, with 95\u{a0}% intervals",
+        norm.name(),
+        unit(norm, shape)
+    );
     let head = html! {
         tr {
             td {}
-            th scope="col" { "Images" }
-            @for radius in &radii { th scope="col" { "ε = " (plain(*radius)) } }
+            th scope="col" { "Attacked" }
+            @for radius in &radii { th scope="col" { "ε = " (plain(shown_radius(norm, *radius, shape))) } }
         }
     };
     let cells = |points: &[(f64, Estimate)]| {
@@ -324,5 +325,5 @@ fn numbers(attack: &Attack, norm: BallNorm) -> Markup {
             }
         }
     };
-    html! { @if !radii.is_empty() { (table(caption, head, body)) } }
+    html! { @if !radii.is_empty() { (table(&caption, head, body)) } }
 }

@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-use super::parts::{Model, legend_of_models, name_of, with};
+use super::parts::{Model, item_words, legend_of_models, name_of, with};
 use crate::page::{
     ink::{Dash, Ink, Look, Shape},
     parts::{figure, table},
@@ -21,36 +21,38 @@ type Found<'m, 'a> = [(&'m Model<'a>, &'a Calibration)];
 /// The section: calibration errors, and reliability diagrams, as trained and with temperatures.
 pub(super) fn section(models: &[Model]) -> Markup {
     let found = with(models, |results| results.calibration.as_ref());
+    let [item, items] = item_words(models);
+    let scaled_on = format!("Scaled on test {items}");
     let shown: Vec<&Model> = found.iter().map(|(model, _)| *model).collect();
     let plain: Bins = |part| &part.bins;
     let calibrated: Bins =
         |part| part.calibrated.as_ref().map_or(&[], |calibrated| &calibrated.bins);
     let scaled: Bins = |part| &part.scaled_bins;
     let both = |title, bins| {
-        let stack = [reliability(title, &found, bins), counts(title, &found, bins)];
+        let stack = [reliability(title, &found, bins), counts(title, &found, bins, items)];
         html! { @for panel in stack { (panel.markup()) } }
     };
     let panels = [
         Some(both("As trained", plain)),
         has_calibrated(&found).then(|| both("Calibrated after training", calibrated)),
-        Some(both("Scaled on test images", scaled)),
+        Some(both(scaled_on.as_str(), scaled)),
     ];
     html! {
         p {
-            "The confidence of a classification is max" sub { "y" } " p(y|x). It is reliable if, of all images of a "
+            "The confidence of a classification is max" sub { "y" } " p(y|x). It is reliable if, of all " (items) " of a "
             "confidence, that share is classified correctly. Temperature scaling divides the logits by one number, which "
             "changes no classification. A model that is calibrated after training has such a number in its checkpoint, fitted "
-            "on training images that were held out. The scaling on test images shows what one number can reach at most. "
-            "It is cross-fitted: the test images are halved at random, and each half is scaled by the temperature that "
-            "fits the other half best, so no image helps to judge itself."
+            "on training " (items) " that were held out. The scaling on test " (items) " shows what one number can reach at "
+            "most. It is cross-fitted: the test " (items) " are halved at random, and each half is scaled by the temperature "
+            "that fits the other half best, so no " (item) " helps to judge itself."
         }
-        (errors(&found))
+        (errors(&found, items))
         dl {
             dt { "Expected calibration error" }
-            dd { "The difference between confidence and accuracy in equally wide bins of confidence, averaged over the images "
+            dd { "The difference between confidence and accuracy in equally wide bins of confidence, averaged over the " (items) " "
                 "(arXiv:1706.04599). 0 is best." }
             dt { "Maximum calibration error" }
-            dd { "The largest of these differences. A bin of few images can decide it: look at the counts." }
+            dd { "The largest of these differences. A bin of few " (items) " can decide it: look at the counts." }
             dt { "Brier score" }
             dd { "Mean squared distance of the predicted probabilities from the label, between 0 and 2. Takes both "
                 "accuracy and calibration into account; lower is better." }
@@ -58,9 +60,9 @@ pub(super) fn section(models: &[Model]) -> Markup {
             dd { "Mean of −log p(label|x) in nats. Punishes confident errors most; lower is better." }
         }
         (figure(panels.into_iter().flatten(), legend_of_models(&shown), html! {
-            "Reliability. Above: share classified correctly over mean confidence, a dot for each bin that holds an image; "
-            "on the grey diagonal confidence is what it claims to be, below it the model is overconfident. Below: images "
-            "in each bin, on a logarithmic axis; a dot above stands for as many images as the bar below it."
+            "Reliability. Above: share classified correctly over mean confidence, a dot for each bin that is not empty; "
+            "on the grey diagonal confidence is what it claims to be, below it the model is overconfident. Below: " (items) " "
+            "in each bin, on a logarithmic axis; a dot above stands for as many " (items) " as the bar below it."
         }))
     }
 }
@@ -70,7 +72,7 @@ fn has_calibrated(found: &Found) -> bool {
     found.iter().any(|(_, part)| part.calibrated.is_some())
 }
 
-fn errors(found: &Found) -> Markup {
+fn errors(found: &Found, items: &str) -> Markup {
     let is_wide = has_calibrated(found);
     let span = if is_wide { "3" } else { "2" };
     type Measure = (&'static str, Unit, fn(&CalibrationErrors) -> &Estimate);
@@ -86,7 +88,7 @@ fn errors(found: &Found) -> Markup {
             @for _ in found {
                 th scope="col" { "as trained" }
                 @if is_wide { th scope="col" { "calibrated after training" } }
-                th scope="col" { "scaled on test images" }
+                th scope="col" { "scaled on test " (items) }
             }
         }
     };
@@ -109,7 +111,7 @@ fn errors(found: &Found) -> Markup {
             }
         }
         tr {
-            th scope="row" { "Temperature; on test images, of each half" }
+            th scope="row" { "Temperature; on test " (items) ", of each half" }
             @for (_, part) in found {
                 td { "1" }
                 @if is_wide {
@@ -143,8 +145,8 @@ fn reliability(title: &str, found: &Found, bins: Bins) -> Panel {
     }
 }
 
-/// The number of images per bin, with the bars of several models side by side.
-fn counts(title: &str, found: &Found, bins: Bins) -> Panel {
+/// The number of items per bin, with the bars of several models side by side.
+fn counts(title: &str, found: &Found, bins: Bins, items: &str) -> Panel {
     let height = |count: usize| (1.0 + count as f64).log10();
     let all: Vec<(&Model, &[ReliabilityBin])> =
         found.iter().map(|(model, part)| (*model, bins(part))).collect();
@@ -165,10 +167,10 @@ fn counts(title: &str, found: &Found, bins: Bins) -> Panel {
     let ticks = std::iter::once(0).chain(decades);
     Panel {
         title: String::new(),
-        alt: format!("Images in each bin of confidence. {title}."),
+        alt: format!("Number of {items} in each bin of confidence. {title}."),
         x: Axis::shares("confidence"),
         y: Axis::with_ticks(
-            "images",
+            items,
             0.0,
             height(most) * 1.05,
             ticks.map(|number| (height(number), grouped(number))),

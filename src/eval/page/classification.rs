@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-use super::parts::{Model, by_model, estimates, name_of, with};
+use super::parts::{Model, by_model, estimates, item_words, name_of, with};
 use crate::counts::grouped;
 use crate::eval::results::Classification;
 use crate::page::{
@@ -18,6 +18,7 @@ const NUM_LISTED: usize = 20;
 /// The section: accuracy by class, and which classes are confused.
 pub(super) fn section(models: &[Model]) -> Markup {
     let found = with(models, |results| results.accuracy.as_ref());
+    let [item, items] = item_words(models);
     let shown: Vec<&Model> = found.iter().map(|(model, _)| *model).collect();
     let total = estimates(
         html! { "all classes" },
@@ -35,9 +36,9 @@ pub(super) fn section(models: &[Model]) -> Markup {
     let rows = std::iter::once(total).chain(by_class);
     html! {
         p {
-            "A test image is classified correctly if the class of its largest logit is its label. The energy is "
+            "A test " (item) " is classified correctly if the class of its largest logit is its label. The energy is "
             "E(x) = −log Σ" sub { "y" } " exp f(x)[y] of the logits f(x), so log p(x) is −E(x) up to a constant that "
-            "differs from model to model: energies of two models cannot be compared. Their mean over the test images is "
+            "differs from model to model: energies of two models cannot be compared. Their mean over the test " (items) " is "
             @for (index, (model, part)) in found.iter().enumerate() {
                 @if index > 0 { ", " }
                 (Unit::Decimals(2).estimate(&part.mean_energy))
@@ -50,25 +51,25 @@ pub(super) fn section(models: &[Model]) -> Markup {
             @for (model, part) in &found {
                 div {
                     @if models.len() > 1 { h3 { (name_of(model)) } }
-                    (confusions(model, part))
+                    (confusions(model, part, items))
                 }
             }
         }
         p.note {
-            "A confusion is given as the percentage of the images of a class, the row's, that are classified as another, "
+            "A confusion is given as the percentage of the " (items) " of a class, the row's, that are classified as another, "
             "the column's; an empty cell is none. Shades follow the square root, so that rare confusions are visible."
         }
     }
 }
 
-fn confusions(model: &Model, part: &Classification) -> Markup {
+fn confusions(model: &Model, part: &Classification, items: &str) -> Markup {
     let name = |class: usize| match model.results.data.class_names.get(class) {
         Some(name) => name.clone(),
         None => class.to_string(),
     };
     let matrix = &part.confusion;
     if matrix.len() <= MOST_CLASSES {
-        return matrix_of(matrix, name);
+        return matrix_of(matrix, name, items);
     }
     let cells = matrix.iter().enumerate().flat_map(|(row, counts)| {
         let total = counts.iter().sum::<usize>().max(1) as f64;
@@ -93,7 +94,7 @@ fn confusions(model: &Model, part: &Classification) -> Markup {
     )
 }
 
-fn matrix_of(matrix: &[Vec<usize>], name: impl Fn(usize) -> String) -> Markup {
+fn matrix_of(matrix: &[Vec<usize>], name: impl Fn(usize) -> String, items: &str) -> Markup {
     html! {
         div.scroll tabindex="0" role="region" aria-label="Confusion matrix" {
             table.heat {
@@ -108,7 +109,7 @@ fn matrix_of(matrix: &[Vec<usize>], name: impl Fn(usize) -> String) -> Markup {
                     @for (row, counts) in matrix.iter().enumerate() {
                         tr {
                             th scope="row" { (name(row)) }
-                            @for &number in counts { (cell(number, counts.iter().sum())) }
+                            @for &number in counts { (cell(number, counts.iter().sum(), items)) }
                         }
                     }
                 }
@@ -117,7 +118,7 @@ fn matrix_of(matrix: &[Vec<usize>], name: impl Fn(usize) -> String) -> Markup {
     }
 }
 
-fn cell(number: usize, total: usize) -> Markup {
+fn cell(number: usize, total: usize, items: &str) -> Markup {
     let share = number as f64 / total.max(1) as f64;
     let text = match (number, (100.0 * share).round()) {
         (0, _) => String::new(),
@@ -128,6 +129,6 @@ fn cell(number: usize, total: usize) -> Markup {
     // Use light text on dark cells, so that it is readable.
     let class = if shade > 60.0 { "dark" } else { "light" };
     html! {
-        td class=(class) style={ "--shade:" (shade) "%" } title={ (grouped(number)) " images" } { (text) }
+        td class=(class) style={ "--shade:" (shade) "%" } title={ (grouped(number)) " " (items) } { (text) }
     }
 }

@@ -1,5 +1,6 @@
 //! The report of an evaluation: a single HTML page that needs no other file.
 
+mod alike;
 mod attack;
 mod calibration;
 mod classification;
@@ -38,7 +39,7 @@ fn title_of(part: Part) -> &'static str {
     match part {
         Part::Accuracy => "Classification",
         Part::Calibration => "Calibration",
-        Part::Ood => "Out-of-distribution images",
+        Part::Ood => "Out-of-distribution detection",
         Part::Attack => "Attacks",
         Part::Samples => "Samples",
     }

@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-use super::parts::{Model, legend_of_models, name_of, notes, with};
+use super::parts::{Model, item_words, legend_of_models, name_of, notes, with};
 use crate::counts::counted;
 use crate::eval::results::{Ood, OodSet, Score};
 use crate::page::{
@@ -17,6 +17,8 @@ type Found<'m, 'a> = [(&'m Model<'a>, &'a Ood)];
 /// The section: areas under the ROC curve, energy histograms and ROC curves.
 pub(super) fn section(models: &[Model]) -> Markup {
     let found = with(models, |results| results.ood.as_ref());
+    let words = item_words(models);
+    let [item, items] = words;
     let sets =
         union(found.iter().flat_map(|(_, ood)| ood.sets.iter().map(|set| set.name.as_str())));
     let shown: Vec<&Model> = found.iter().map(|(model, _)| *model).collect();
@@ -27,24 +29,24 @@ pub(super) fn section(models: &[Model]) -> Markup {
     });
     html! {
         p {
-            "A score that is higher for the data than for other images can tell them apart. Three are tried: "
+            "A score that is higher for the data than for other " (items) " can tell them apart. Three are tried: "
             (name_of_score(Score::LogPX)) " up to a constant, which an energy-based model adds; the confidence "
             (name_of_score(Score::MaxProbability)) ", which any classifier has; and the approximate mass "
             (name_of_score(Score::ApproximateMass)) " (arXiv:1912.03263)."
         }
         p {
-            "AUROC is how often a test image has a higher score than an image of the set: 0.5 is guessing, and below it "
+            "AUROC is how often a test " (item) " has a higher score than one of the set: 0.5 is guessing, and below it "
             "the score prefers the others. FPR@95 is the share of the set that passes for data when 95\u{a0}% of the "
-            "test images pass; lower is better."
+            "test " (items) " pass; lower is better."
         }
-        (separations(&found, &sets))
+        (separations(&found, &sets, words))
         (notes(left_out, found.len()))
         @for (model, ood) in &found {
             @if models.len() > 1 { h3 { (name_of(model)) } }
-            (histograms(model, ood))
+            (histograms(model, ood, items))
         }
         (figure(curves, legend_of_models(&shown), html! {
-            "ROC curves of log p(x): share of the test images kept over share of the set taken for data, for every "
+            "ROC curves of log p(x): share of the test data kept over share of the set taken for data, for every "
             "threshold. The grey diagonal is guessing."
         }))
     }
@@ -62,11 +64,11 @@ fn set_of<'a>(ood: &'a Ood, name: &str) -> Option<&'a OodSet> {
     ood.sets.iter().find(|set| set.name == name)
 }
 
-fn separations(found: &Found, sets: &[&str]) -> Markup {
+fn separations(found: &Found, sets: &[&str], [item, items]: [&str; 2]) -> Markup {
     let scores = [Score::LogPX, Score::MaxProbability, Score::ApproximateMass];
     let what = |name: &str| {
         let set = found.iter().find_map(|(_, ood)| set_of(ood, name))?;
-        Some(format!("{}; {}", set.what, counted(set.num_out, "image", "images")))
+        Some(format!("{}; {}", set.what, counted(set.num_out, item, items)))
     };
     let value = |ood: &Ood, name: &str, score: Score| {
         let set = set_of(ood, name)?;
@@ -102,8 +104,9 @@ fn separations(found: &Found, sets: &[&str]) -> Markup {
         }
     };
     let num_in = union(found.iter().map(|(_, ood)| ood.num_in));
+    let [item, items] = [item, items].map(|word| format!("test {word}"));
     let num_in: Vec<String> =
-        num_in.into_iter().map(|number| counted(number, "test image", "test images")).collect();
+        num_in.into_iter().map(|number| counted(number, &item, &items)).collect();
     let caption = format!(
         "How well a score separates {} from a set, with 95\u{a0}% intervals",
         num_in.join(" or ")
@@ -111,23 +114,20 @@ fn separations(found: &Found, sets: &[&str]) -> Markup {
     table(&caption, head, body)
 }
 
-/// Histograms of the energies of the test images and of each set, for one model: energies of different models cannot
+/// Histograms of the energies of the test data and of each set, for one model: energies of different models cannot
 /// be compared.
-fn histograms(model: &Model, ood: &Ood) -> Markup {
+fn histograms(model: &Model, ood: &Ood, items: &str) -> Markup {
     let data = Look { ink: Ink::Data, dash: Dash::Nothing, shape: Shape::Square };
     let set = Look { ink: Ink::Model(model.index), dash: Dash::Solid, shape: Shape::Nothing };
     let panels = ood.sets.iter().filter_map(|other| Some(histogram(ood, other, set)?.markup()));
     figure(
         panels,
-        legend([
-            (data, "test images".to_string()),
-            (set, "the set named above a panel".to_string()),
-        ]),
+        legend([(data, format!("test {items}")), (set, "the set named above a panel".to_string())]),
         html! {
-            "Energies E(x) = −log p(x) + constant, so more likely images are further left. Each histogram is scaled to "
-            "its own highest bin; the outer bins also count the images beyond them."
+            "Energies E(x) = −log p(x) + constant, so more likely " (items) " are further left. Each histogram is scaled to "
+            "its own highest bin; the outer bins also count the " (items) " beyond them."
             @if ood.noise_std > 0.0 {
-                " The energy learnt images with noise (" (fixed(ood.noise_std, 2)) "), so all images here have it."
+                " The energy learnt " (items) " with noise (" (fixed(ood.noise_std, 2)) "), so all " (items) " here have it."
             }
         },
     )
@@ -148,7 +148,7 @@ fn histogram(ood: &Ood, set: &OodSet, look: Look) -> Option<Panel> {
     Some(Panel {
         title: set.name.clone(),
         alt: format!(
-            "Energies of the test images and of {}, whose mean is {}.",
+            "Energies of the test data and of {}, whose mean is {}.",
             set.name,
             fixed(set.mean_energy, 2)
         ),
@@ -174,9 +174,9 @@ fn roc(found: &Found, set: &str) -> Panel {
     }
     Panel {
         title: set.to_string(),
-        alt: format!("ROC curve of log p(x), test images against {set}."),
+        alt: format!("ROC curve of log p(x), test data against {set}."),
         x: Axis::shares("of the set taken for data"),
-        y: Axis::shares("of the test images kept"),
+        y: Axis::shares("of the test data kept"),
         height: 300,
         marks,
         keys: Vec::new(),

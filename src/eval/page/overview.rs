@@ -3,8 +3,8 @@
 use maud::{Markup, html};
 
 use super::{
-    attack,
-    parts::{Model, by_model, estimates, name_of},
+    alike, attack,
+    parts::{Model, by_model, estimates, item_words, name_of},
 };
 use crate::counts::{counted, grouped};
 use crate::eval::results::{BallNorm, Defence, Results, Score};
@@ -19,9 +19,10 @@ pub(super) fn subtitle(models: &[Model]) -> Markup {
         return html! { p { "Nothing was evaluated." } };
     };
     let data = &first.results.data;
+    let [item, items] = item_words(models).map(|word| format!("test {word}"));
     html! {
         p.lead {
-            (data.dataset) ", " (counted(data.num_test, "test image", "test images")) ", "
+            (data.dataset) ", " (counted(data.num_test, &item, &items)) ", "
             (counted(first.results.model.num_weights, "weight", "weights")) ", "
             (counted(first.results.model.num_steps as usize, "training step", "training steps")) "."
             @if !others.is_empty() {
@@ -68,17 +69,20 @@ pub(super) fn summary(models: &[Model]) -> Markup {
             Some(&found.auroc)
         });
     }
+    // Accuracies under other attacks stand in rows of their own.
+    let attacks = union(models.iter().filter_map(|model| model.results.attack_name()));
     for &(norm, _) in BallNorm::ALL {
         for radius in attack::shown_radii(models, norm) {
+            let ball = attack::ball(models, norm, radius);
             for defence in [Defence::None, Defence::RefinedWorst] {
-                let ball = attack::ball(norm, radius);
-                let name = match defence {
-                    Defence::None => format!("Accuracy under attack, {ball}"),
-                    _ => format!("Accuracy with refinement, worst attack, {ball}"),
-                };
-                row(name, Unit::Percent, &|r| {
-                    attack::accuracy_at(r.attack.as_ref()?, norm, defence, radius)
-                });
+                let refined = defence.of_figure().unwrap_or_default();
+                for name in &attacks {
+                    row(format!("Accuracy under {name}, {ball}{refined}"), Unit::Percent, &|r| {
+                        let is_it = r.attack_name().as_ref() == Some(name);
+                        let attack = r.attack.as_ref().filter(|_| is_it)?;
+                        attack::accuracy_at(attack, norm, defence, radius)
+                    });
+                }
             }
         }
     }
@@ -120,28 +124,11 @@ pub(super) fn summary(models: &[Model]) -> Markup {
         } @else {
             (by_model("The main numbers, with 95\u{a0}% intervals in brackets", &all, rows))
             p.note {
-                "An interval says how far the number would move with other images of the same kind; it does not say how "
+                "An interval says how far the number would move with other " (item_words(models)[1]) " of the same kind; it does not say how "
                 "far it would move with another training run."
-                @if models.len() > 1 { (comparability(models)) }
+                @if models.len() > 1 { " " (alike::items(models)) }
             }
-        }
-    }
-}
-
-/// Warnings for the comparison of models.
-fn comparability(models: &[Model]) -> Markup {
-    let images = |model: &Model| {
-        let data = &model.results.data;
-        (data.dataset.clone(), data.is_embedded, data.num_test)
-    };
-    let is_same = models.iter().all(|model| images(model) == images(&models[0]));
-    html! {
-        " "
-        @if is_same {
-            "The models were measured on the same test images, so two of them can differ by more than chance although "
-            "their intervals overlap."
-        } @else {
-            "The models were not measured on the same test images: their numbers cannot be compared directly."
+            (alike::warning(models))
         }
     }
 }
@@ -149,18 +136,22 @@ fn comparability(models: &[Model]) -> Markup {
 /// A table of the models, their data and the device.
 pub(super) fn facts(models: &[Model]) -> Markup {
     type Fact = (&'static str, fn(&Results) -> Markup);
-    let facts: [Fact; 10] = [
+    let facts: [Fact; 11] = [
         ("Data set", |r| html! { (r.data.dataset) }),
-        ("Images", |r| {
+        ("Items", |r| {
             let subset = if r.data.is_embedded { "the embedded subset" } else { "the full set" };
-            html! { (grouped(r.data.num_test)) " test, " (grouped(r.data.num_train)) " training; " (subset) }
+            html! { (grouped(r.data.num_test)) " test, " (grouped(r.data.num_train)) " training to compare with; " (subset) }
         }),
-        ("Shape of an image, classes", |r| {
+        ("Shape of an item, classes", |r| {
             let [c, h, w] = r.data.shape;
             html! { (c) " × " (h) " × " (w) ", " (r.data.class_names.len()) }
         }),
         ("Network", |r| html! { (r.config.model.arch) }),
         ("Weights", |r| html! { (grouped(r.model.num_weights)) }),
+        ("Trained on", |r| match r.model.num_train {
+            Some(count) => html! { (counted(count, "item", "items")) },
+            None => html! { "unknown" },
+        }),
         ("Training steps", |r| html! { (grouped(r.model.num_steps as usize)) }),
         ("SHA-256 of the file", |r| html! { code.hash { (r.model.sha256) } }),
         ("Device", |r| html! { (r.device) }),

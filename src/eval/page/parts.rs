@@ -5,7 +5,7 @@ use maud::{Markup, html};
 use super::Picture;
 use crate::{
     eval::{
-        Part,
+        self, Part,
         results::{Estimate, Results},
     },
     page::{
@@ -76,6 +76,16 @@ fn folders(results: &Results) -> Vec<&str> {
         .split(['/', '\\'])
         .filter(|part| !matches!(*part, "" | "." | "checkpoint.safetensors"));
     parts.collect()
+}
+
+/// The shape (C, H, W) of an item of the models' data, which is the same for all models of a page.
+pub(super) fn shape_of(models: &[Model]) -> [usize; 3] {
+    models.first().map(|model| model.results.data.shape).unwrap_or_default()
+}
+
+/// What an item of the models' data is called, one and several.
+pub(super) fn item_words(models: &[Model]) -> [&'static str; 2] {
+    eval::item_words(shape_of(models))
 }
 
 /// The models that have results for a part, each with them.

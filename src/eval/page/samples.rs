@@ -4,7 +4,7 @@ use maud::{Markup, html};
 
 use super::{
     fid,
-    parts::{Model, name_of, notes, with},
+    parts::{Model, item_words, name_of, notes, with},
 };
 use crate::counts::{counted, grouped};
 use crate::eval::{
@@ -32,44 +32,46 @@ pub(super) fn section(models: &[Model]) -> Markup {
 /// Distances, scores, and their limits.
 fn judged(models: &[Model]) -> Markup {
     let found = with(models, |results| results.samples.as_ref());
+    let words = item_words(models);
+    let [item, items] = words;
     let judges = union(found.iter().map(|(_, samples)| samples.judge.sha256.as_str()));
     html! {
         p {
-            "Samples are compared with training images in the features of a separate classifier, the judge. "
+            "Samples are compared with training " (items) " in the features of a separate classifier, the judge. "
             strong { "The Fréchet distance here is not FID" } ": FID takes the features of one Inception network that "
             "everyone uses; here they are those of a small classifier of the same data. The number can be compared with "
-            "the floor beside it, which is what unseen real images have, and with numbers of the same judge, but "
+            "the floor beside it, which is what unseen real " (items) " have, and with numbers of the same judge, but "
             "not with published FIDs. It decreases as sets grow, so sets of equal size should be compared."
         }
-        (notes(found.iter().map(|(model, samples)| (*model, judge(samples))), found.len()))
+        (notes(found.iter().map(|(model, samples)| (*model, judge(samples, words))), found.len()))
         (notes(found.iter().filter_map(|(model, samples)| Some((*model, weak(model, samples)?))), found.len()))
         @if judges.len() > 1 {
             p.note { "The judges differ: Fréchet distances and scores of these models cannot be compared." }
         }
-        (numbers(&found, models.len() > 1))
+        (numbers(&found, models.len() > 1, items))
         (protocols(&found))
         dl {
             dt { "Fréchet distance" }
             dd { "Between Gaussians fitted to the features of the set and of the reference (arXiv:1706.08500), with a "
-                "jackknife interval. Lower is better; a value near the floor is as good as real images." }
+                "jackknife interval. Lower is better; a value near the floor is as good as real " (items) "." }
             dt { "Inception-like score" }
             dd { "exp of the mean divergence of the judge's p(y|x) from their mean (arXiv:1606.03498), between 1 and the "
-                "number of classes: high if the judge is sure of each image and the classes are even." }
+                "number of classes: high if the judge is sure of each " (item) " and the classes are even." }
             dt { "Precision, recall" }
-            dd { "Share of the set within the manifold of as many reference images, and share of these within the "
-                "manifold of the set (arXiv:1904.06991): how good the images are, and how many kinds there are." }
+            dd { "Share of the set within the manifold of as many reference " (items) ", and share of these within the "
+                "manifold of the set (arXiv:1904.06991): how good the " (items) " are, and how many kinds there are." }
             dt { "Class agreement" }
             dd { "Share of the set that the judge sees as the class it was drawn for." }
-            dt { "Nearest training image" }
-            dd { "Median distance to it, as root mean square of the pixels' differences. “Copies” is the share closer to a "
-                "training image than 99 % of the test images are: 1 % is what unseen real images have, much more would "
-                "be memorisation." }
+            dt { "Nearest training " (item) }
+            dd { "Median distance to it, as root mean square of the differences. “Copies” is the share closer to a training "
+                (item) " than 99 % of the test " (items) " are: 1 % is what unseen real " (items) " have, much more would be "
+                "memorisation." }
         }
-        (by_class(&found))
+        (by_class(&found, items))
     }
 }
 
-fn numbers(found: &Found, is_named: bool) -> Markup {
+fn numbers(found: &Found, is_named: bool, items: &str) -> Markup {
     type Measure = (&'static str, Unit, fn(&SampleSet) -> &Estimate);
     let measures: [Measure; 5] = [
         ("Fréchet distance", Unit::Digits, |set| &set.frechet),
@@ -80,7 +82,7 @@ fn numbers(found: &Found, is_named: bool) -> Markup {
     ];
     let head = html! {
         tr {
-            th scope="col" { "Set" } th scope="col" { "Images" }
+            th scope="col" { "Set" } th scope="col" { "Number" }
             @for (name, ..) in measures { th scope="col" { (name) } }
             th scope="col" { "Nearest" } th scope="col" { "Copies" }
         }
@@ -101,18 +103,19 @@ fn numbers(found: &Found, is_named: bool) -> Markup {
             }
         }
     };
-    table("Samples compared with real images, with 95\u{a0}% intervals", head, body)
+    let caption = format!("Samples compared with real {items}, with 95\u{a0}% intervals");
+    table(&caption, head, body)
 }
 
-fn judge(samples: &Samples) -> String {
+fn judge(samples: &Samples, [item, items]: [&str; 2]) -> String {
     let judge = &samples.judge;
     format!(
-        "The judge is {}, SHA-256 {}, accuracy on these test images {}, {}; the reference is {}.",
+        "The judge is {}, SHA-256 {}, accuracy on these test {items} {}, {}; the reference is {}.",
         judge.name,
         judge.sha256,
         Unit::Percent.text(judge.accuracy),
         counted(judge.num_features, "feature", "features"),
-        counted(samples.num_reference, "training image", "training images"),
+        counted(samples.num_reference, &format!("training {item}"), &format!("training {items}")),
     )
 }
 
@@ -139,8 +142,8 @@ fn protocols(found: &Found) -> Markup {
     notes(lines, found.len())
 }
 
-/// The Fréchet distance of every class, one panel per set, with the values of real test images for comparison.
-fn by_class(found: &Found) -> Markup {
+/// The Fréchet distance of every class, one panel per set, with the values of real test items for comparison.
+fn by_class(found: &Found, items: &str) -> Markup {
     let classes = union(found.iter().flat_map(|(model, _)| &model.results.data.class_names));
     let row = |class: usize| (classes.len() - 1 - class) as f64;
     let dots = |model: &Model, set: &SampleSet| -> Vec<Point> {
@@ -190,8 +193,8 @@ fn by_class(found: &Found) -> Markup {
     html! {
         @if !classes.is_empty() {
             (figure(panels, legend(looks), html! {
-                "Fréchet distance by class: the images of a row's class against the training images of that class. With "
-                "fewer images in each, these distances are larger than those of whole sets."
+                "Fréchet distance by class: the " (items) " of a row's class against the training " (items) " of that class. "
+                "With fewer " (items) " in each, these distances are larger than those of whole sets."
             }))
         }
     }

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 
 use file::{Batch, Encoded, Value, floats, ints, model, node};
 
-use super::{InteropError, names::Place, norm_name};
+use super::{InteropError, facts, names::Place};
 use crate::{
     checkpoint::Checkpoint,
     config::Norm,
@@ -30,21 +30,14 @@ pub const EXTENSION: &str = "onnx";
 pub fn export_onnx(checkpoint: &Checkpoint) -> Result<Vec<u8>, InteropError> {
     let graph = Graph::of(checkpoint)?;
     let [c, h, w] = checkpoint.input_shape;
-    let config = &checkpoint.config.model;
-    let item = if config.arch == "mlp" { vec![c] } else { vec![c, h, w] };
-    let mut facts = vec![
-        ("arch", config.arch.clone()),
-        ("norm", norm_name(config.norm).to_string()),
-        ("input_shape", serde_json::json!(checkpoint.input_shape).to_string()),
-        ("class_names", serde_json::json!(checkpoint.class_names).to_string()),
-    ];
-    facts.extend(checkpoint.counters.temperature.map(|t| ("temperature", t.to_string())));
+    let arch = &checkpoint.config.model.arch;
+    let item = if arch == "mlp" { vec![c] } else { vec![c, h, w] };
     let input: &[Batch] = &[(X, item, "images or points, with values in [-1, 1]")];
     let outputs: &[Batch] = &[
         ("logits", vec![checkpoint.class_names.len()], "a number for each class"),
         ("energy", vec![], "E(x) = -log_sum_exp(logits)"),
     ];
-    Ok(model(&config.arch, &graph.nodes, &graph.constants, [input, outputs], &facts))
+    Ok(model(arch, &graph.nodes, &graph.constants, [input, outputs], &facts(checkpoint)))
 }
 
 /// A graph that grows node by node; the weights have their names of PyTorch.

@@ -99,11 +99,13 @@ pub enum Command {
     ResumeTraining(PathBuf),
     /// Pause training after the current step and save the run.
     PauseTraining,
-    /// Save the model in training, or else the open model, to this path.
+    /// Save the model in training to this path, or else the one that was trained last, or else the open one.
     Save(PathBuf),
+    /// Save the open model to this path.
+    SaveOpen(PathBuf),
     /// A command for the lab. Answered by [`Event::Lab`].
     Lab(LabCommand),
-    /// Load the text of a lesson. Answered by [`Event::Lesson`].
+    /// Load the text of a lesson. Answered by [`Event::Lesson`] or [`Event::LessonRefused`].
     Lesson {
         /// The number of the lesson, starting at 1.
         number: usize,
@@ -181,6 +183,13 @@ pub enum Event {
         number: usize,
         /// The text of the lesson, in Markdown.
         text: String,
+    },
+    /// The text of a lesson cannot be loaded.
+    LessonRefused {
+        /// The number of the lesson, starting at 1.
+        number: usize,
+        /// The reason.
+        reason: String,
     },
     /// A file was saved at this path.
     Saved(PathBuf),

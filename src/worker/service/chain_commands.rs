@@ -157,7 +157,9 @@ impl Service<'_> {
     /// Moves the chains by one step, and pauses them at the last step.
     pub(super) async fn advance_chains(&mut self) -> Result<(), Stop> {
         let until = self.pace.until;
-        let Some(model) = &mut self.model else { return self.pause().await };
+        // A model whose first chains were refused has none to move.
+        let model = self.model.as_mut().filter(|model| model.request().is_some());
+        let Some(model) = model else { return self.pause().await };
         if model.step() < until {
             model.advance();
             self.show_chains().await?;

@@ -46,10 +46,13 @@ impl ActiveLab {
 impl Service<'_> {
     /// Loads the text of a lesson and sends it to the window.
     pub(super) async fn bring_lesson(&mut self, number: usize, folder: Option<PathBuf>) -> Served {
-        match lessons::text(number, folder.as_deref()).await {
-            Ok(text) => Ok(self.out.send(Event::Lesson { number, text }).await?),
-            Err(error) => Ok(self.report_lab(LabUpdate::Refused(error.to_string())).await?),
-        }
+        let brought = async move {
+            match lessons::text(number, folder.as_deref()).await {
+                Ok(text) => Event::Lesson { number, text },
+                Err(error) => Event::LessonRefused { number, reason: error.to_string() },
+            }
+        };
+        Ok(self.out.send_later(brought).await?)
     }
 
     /// Carries out a command for the lab. A refused command is reported as an event of the lab.

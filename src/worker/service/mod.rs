@@ -246,7 +246,8 @@ impl Service<'_> {
             Command::Train { config, out } => self.train_new(*config, out).await,
             Command::ResumeTraining(folder) => self.resume_training(folder).await,
             Command::PauseTraining => Ok(self.pause_training().await?),
-            Command::Save(path) => self.save(path).await,
+            Command::Save(path) => self.save(path, true).await,
+            Command::SaveOpen(path) => self.save(path, false).await,
             Command::Lab(command) => self.serve_lab(command).await,
             Command::Lesson { number, folder } => self.bring_lesson(number, folder).await,
             // A retry has an effect only after a failure.

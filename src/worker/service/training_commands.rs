@@ -127,11 +127,27 @@ impl Service<'_> {
         Ok(run)
     }
 
+    /// Trains this run, or reports why not. The window waits for one or the other.
     async fn train(&mut self, run: Result<Training, JobError>, folder: PathBuf) -> Served {
-        let run = match run {
-            Ok(run) => run,
+        let opened = async {
+            let run = run?;
+            let path = run.folder().checkpoint().display().to_string();
+            let checkpoint = run.trainer().checkpoint().await?;
+            let model = OpenModel::of(path, checkpoint, &self.device.device)?;
+            Ok::<_, JobError>((run, model))
+        };
+        let (run, model) = match opened.await {
+            Ok(opened) => opened,
             Err(error) => {
-                self.report_training(TrainingUpdate::Failed(error.to_string())).await?;
+                let reason = error.to_string();
+                // An active run is another one, and continues.
+                self.report_training(match self.training.is_some() {
+                    true => TrainingUpdate::Recovered {
+                        message: format!("another run did not start: {reason}"),
+                    },
+                    false => TrainingUpdate::Failed(reason),
+                })
+                .await?;
                 // The window has this reason now; only a failed device is another matter.
                 refusal(error)?;
                 return Ok(());
@@ -142,11 +158,11 @@ impl Service<'_> {
         let config = Box::new(run.trainer().config().clone());
         let num_steps = run.num_steps();
         let memory = run.description().memory.clone();
-        let path = run.folder().checkpoint().display().to_string();
-        let checkpoint = run.trainer().checkpoint().await?;
+        let checkpoint = model.checkpoint();
         let (class_names, shape) = (checkpoint.class_names.clone(), checkpoint.input_shape);
-        let model = OpenModel::of(path, checkpoint, &self.device.device)?;
         self.show_model(model).await?;
+        // The data of a run is at hand.
+        self.references_wanted = true;
         let started =
             TrainingUpdate::Started { folder, config, step, num_steps, memory, class_names, shape };
         self.report_training(started).await?;
@@ -201,9 +217,12 @@ impl Service<'_> {
             let (x, labels) = training.run.buffer_grid().await?;
             updates.push(TrainingUpdate::Buffer { x, labels });
         }
-        if training.last_reference.elapsed() >= REFERENCE_INTERVAL {
+        // An evaluation that has begun is finished first.
+        if training.last_reference.elapsed() >= REFERENCE_INTERVAL
+            && let Some(model) = self.model.as_mut().filter(|model| !model.has_references_left())
+        {
             training.last_reference = Instant::now();
-            self.references_wanted = true;
+            model.evaluate_references();
         }
         if training.last_follow.elapsed() >= FOLLOW_INTERVAL {
             training.last_follow = Instant::now();
@@ -242,7 +261,6 @@ impl Service<'_> {
         let mut updates = Vec::new();
         let mut collect = |event| updates.extend(update_of(event, 0.0));
         let result = training.run.finish(&mut collect).await;
-        self.references_wanted = true;
         if let Some(model) = &mut self.model
             && let Ok(checkpoint) = training.run.trainer().checkpoint().await
             && let Err(error) = model.adopt(checkpoint)
@@ -261,13 +279,17 @@ impl Service<'_> {
         }
     }
 
-    /// Saves the model in training, or else the one that was trained last, or else the open model.
-    pub(super) async fn save(&self, path: PathBuf) -> Served {
-        self.model_to_save(&path).await?.save(&path)?;
+    /// Saves the open model, or, if that is what is wanted, the one that was trained last.
+    pub(super) async fn save(&self, path: PathBuf, wants_trained: bool) -> Served {
+        self.model_to_save(&path, wants_trained).await?.save(&path)?;
         Ok(self.out.send(platform::saved(path)).await?)
     }
 
-    async fn model_to_save(&self, path: &Path) -> Result<Checkpoint, JobError> {
+    async fn model_to_save(
+        &self,
+        path: &Path,
+        wants_trained: bool,
+    ) -> Result<Checkpoint, JobError> {
         if files::exists(path) {
             return Err(JobError::Request(format!(
                 "{} already exists; nothing is ever overwritten. Choose another name",
@@ -275,8 +297,11 @@ impl Service<'_> {
             )));
         }
         let checkpoint: Checkpoint = match (&self.training, &self.trained, &self.model) {
+            // A model in training is the open one.
             (Some(training), ..) => training.run.trainer().checkpoint().await?,
-            (None, Some(trained), Some(model)) if !model.is_trained() => trained.clone(),
+            (None, Some(trained), Some(model)) if wants_trained && !model.is_trained() => {
+                trained.clone()
+            }
             (None, _, Some(model)) => model.checkpoint().clone(),
             (None, _, None) => return Err(JobError::Request("no model is open".into())),
         };

@@ -208,6 +208,19 @@ fn a_flattening_head_takes_pixels_in_pytorchs_order() {
     assert!(!exported.contains_key("replay_buffer"));
 }
 
+#[test]
+fn an_export_says_the_temperature_of_a_calibrated_model() {
+    let mut checkpoint = with_network("cnn-tiny", [2, 8, 8], 3);
+    for (temperature, said) in [(None, None), (Some(0.76), Some("0.76"))] {
+        checkpoint.counters.temperature = temperature;
+        let bytes = interop::export(&checkpoint, false).unwrap();
+        let (_, header) = SafeTensors::read_metadata(&bytes).unwrap();
+        let metadata = header.metadata().clone().unwrap();
+        assert_eq!(metadata.get("temperature").map(String::as_str), said);
+        assert_eq!((&*metadata["arch"], &*metadata["input_shape"]), ("cnn-tiny", "[2,8,8]"));
+    }
+}
+
 /// Larger cases made by `tests/pytorch/check.py`, which then checks the exports written here.
 #[test]
 fn a_folder_from_pytorch_is_imported_compared_and_exported() {

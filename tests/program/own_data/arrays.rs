@@ -8,14 +8,14 @@ use zip::{ZipWriter, write::SimpleFileOptions};
 use super::{counts, load, load_with, picture, refused, renamed, save};
 
 /// An array in numpy's format.
-fn npy(descr: &str, shape: &[usize], data: &[u8]) -> Vec<u8> {
+pub(super) fn npy(descr: &str, shape: &[usize], data: &[u8]) -> Vec<u8> {
     let shape: String = shape.iter().map(|dim| format!("{dim}, ")).collect();
     let header = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': ({shape}), }}\n");
     let len = (header.len() as u16).to_le_bytes();
     [b"\x93NUMPY\x01\x00", &len[..], header.as_bytes(), data].concat()
 }
 
-fn npz(path: &Path, arrays: &[(&str, Vec<u8>)]) {
+pub(super) fn npz(path: &Path, arrays: &[(&str, Vec<u8>)]) {
     let mut archive = ZipWriter::new(fs::File::create(path).unwrap());
     for (name, bytes) in arrays {
         archive.start_file(format!("{name}.npy"), SimpleFileOptions::default()).unwrap();
@@ -25,16 +25,16 @@ fn npz(path: &Path, arrays: &[(&str, Vec<u8>)]) {
 }
 
 /// `count` images of `size` bytes, all different.
-fn bytes(count: usize, size: usize) -> Vec<u8> {
+pub(super) fn bytes(count: usize, size: usize) -> Vec<u8> {
     (0..count * size).map(|at| (at * 37 % 251) as u8).collect()
 }
 
-fn floats(values: impl IntoIterator<Item = f32>) -> Vec<u8> {
+pub(super) fn floats(values: impl IntoIterator<Item = f32>) -> Vec<u8> {
     values.into_iter().flat_map(f32::to_le_bytes).collect()
 }
 
 /// Labels 0, 1, 0, 1 … as bytes.
-fn labels(count: usize) -> Vec<u8> {
+pub(super) fn labels(count: usize) -> Vec<u8> {
     npy("|u1", &[count], &(0..count).map(|item| (item % 2) as u8).collect::<Vec<u8>>())
 }
 

@@ -8,7 +8,7 @@ use super::{class, counts, load, load_with, picture, refused, save};
 use crate::run::{fails, jempp, succeeds, text};
 
 /// Settings of a run of a few seconds.
-const SMALL: [&str; 12] = [
+pub(super) const SMALL: [&str; 12] = [
     "--device",
     "cpu",
     "--epochs",
@@ -95,14 +95,11 @@ fn parts_never_become_classes_unsaid() {
         (&["train"], "train/ has no class folders in it: put one folder per class into it"),
         (
             &["set/train", "set/val", "set/test"],
-            "train/, val/ and test/ have no class folders in them",
+            "set/train/, set/val/ and set/test/ have no class folders in them",
         ),
         (&["train", "test/a"], "train/ has no class folders in it"),
-        (
-            &["test/a", "test/b"],
-            "its folders are of a test part only; name the training part `train`",
-        ),
-        (&["test/a", "val/a"], "its folders are of a validation and a test part only"),
+        (&["test/a", "test/b"], "it holds a test part only; name the training part `train`"),
+        (&["test/a", "val/a"], "it holds a validation and a test part only"),
         (
             &["a", "b", "test/a", "test/b"],
             "test/ has folders in it like a part, but beside it is no train/ with folders of classes",

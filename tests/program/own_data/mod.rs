@@ -5,7 +5,11 @@ mod auto;
 mod bad;
 mod command;
 mod folders;
+mod part_folders;
+mod parts;
+mod pictures;
 mod points;
+mod resumed;
 mod zips;
 
 use std::{fs, path::Path};

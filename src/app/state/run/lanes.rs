@@ -33,18 +33,23 @@ impl RunState {
         if is_other_start {
             self.restart();
         } else {
-            self.change_setup();
-            if self.last_step() == 0 {
-                self.begin_with_these_rules();
-            }
+            self.note_rules();
             self.ask(Command::SetLanes(self.lanes_to_run()));
         }
     }
 
-    /// Notes the rules of a run that has not moved yet as those that it started with.
-    fn begin_with_these_rules(&mut self) {
+    /// Puts back the rules with which the chains run, because the worker refused others.
+    pub(in crate::app) fn keep_lanes(&mut self, lanes: Vec<LaneConfig>) {
+        self.lanes = lanes;
+        self.note_rules();
+    }
+
+    /// Notes the rules as those of the recorded run. If it has not moved yet, it started with them.
+    fn note_rules(&mut self) {
+        self.change_setup();
         let lanes = self.lanes_to_run();
-        if let Some(record) = &mut self.record
+        if self.last_step() == 0
+            && let Some(record) = &mut self.record
             && record.request.lanes.len() == lanes.len()
         {
             record.request.lanes = lanes;

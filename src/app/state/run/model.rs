@@ -19,17 +19,52 @@ const MAX_NAME: usize = 32;
 const MAX_REASON: usize = 400;
 
 impl RunState {
-    /// Loads another model by its name or path.
+    /// Loads another model by its name or path. One loads at a time; of those that are asked for meanwhile, the last one
+    /// follows.
     pub fn open(&self, name: impl Into<String>) {
-        self.ask(Command::Open(name.into()));
+        self.load(name.into());
+    }
+
+    fn load(&self, name: String) {
+        let mut on_way = self.on_way.borrow_mut();
+        let [asked, next] = &mut *on_way;
+        match asked {
+            Some(asked) => *next = (*asked != name).then_some(name),
+            None => {
+                *asked = Some(name.clone());
+                self.ask(Command::Open(name));
+            }
+        }
+    }
+
+    /// Whether a model that was asked for is on its way.
+    pub(in crate::app) fn is_opening(&self) -> bool {
+        self.on_way.borrow()[0].is_some()
+    }
+
+    /// Notes that the worker answered the request for a model, and asks for the next one. Returns whether there is one.
+    fn answered(&self) -> bool {
+        let [_, next] = self.on_way.take();
+        let is_next = next.is_some();
+        next.into_iter().for_each(|name| self.load(name));
+        is_next
+    }
+
+    /// Whether the settings are those of a link or a run that came after the request for this model, and that has another
+    /// one, which is on its way.
+    fn is_outdated(&self, model: &str) -> bool {
+        let on_way = self.on_way.borrow();
+        let [asked, next] = &*on_way;
+        let last = next.as_ref().or(asked.as_ref());
+        last.is_some_and(|last| *last == self.settings.model && last != model)
     }
 
     /// Loads the bundled model whose chains sample, and plays.
     pub(in crate::app) fn open_sampler(&mut self) {
-        self.run_to(self.end_of_play());
-        self.is_sampler_asked = true;
         let dataset = self.model.as_ref().map(|model| model.dataset.as_str());
-        self.open(bundled::sampler_for(dataset.unwrap_or_default()));
+        let name = bundled::sampler_for(dataset.unwrap_or_default());
+        self.sampler_asked = Some(name.to_string());
+        self.open(name);
     }
 
     /// Loads the chosen model once more, which could not be loaded before.
@@ -61,6 +96,7 @@ impl RunState {
         self.keep_past();
         // Whatever was coming back gives way to what is asked for now.
         self.returning = None;
+        self.sampler_asked = None;
         // Later reports on the old chains belong to no run.
         self.run_number += 1;
         self.model = None;
@@ -77,7 +113,9 @@ impl RunState {
         view: &ViewConfig,
         lanes: Vec<LaneConfig>,
     ) -> Option<String> {
-        let is_other_model = self.model.as_ref().is_none_or(|model| model.name != view.model);
+        // A model on its way takes the place of the open one.
+        let is_other_model = self.on_way.borrow()[0].is_some()
+            || self.model.as_ref().is_none_or(|model| model.name != view.model);
         self.settings = RunSettings::from(view);
         self.lanes = lanes;
         if is_other_model {
@@ -100,19 +138,31 @@ impl RunState {
         left_out
     }
 
-    /// Stores the model that the worker opened, and starts its chains. Returns messages for the user: what was
-    /// left out, and what had to be changed.
-    pub(in crate::app) fn opened(&mut self, mut model: ModelInfo) -> [Option<String>; 2] {
+    /// Handles that the worker opened a model, which may be one that was asked for before, or that of a training run.
+    /// Returns messages for the user: what was left out, and what had to be changed.
+    pub(in crate::app) fn opened(&mut self, model: ModelInfo) -> [Option<String>; 2] {
+        let name = model.name.clone();
+        let told = match self.is_outdated(&name) {
+            true => [None, None],
+            false => self.begin_with(model),
+        };
+        let is_answer = self.on_way.borrow()[0].as_ref() == Some(&name);
+        if is_answer {
+            self.answered();
+        }
+        told
+    }
+
+    /// Stores a model that the worker opened, and starts its chains.
+    fn begin_with(&mut self, mut model: ModelInfo) -> [Option<String>; 2] {
         for name in &mut model.class_names {
             *name = words::shown(name, MAX_NAME);
         }
-        if self.model.is_none() && self.returning.is_some() && self.settings.model != model.name {
-            // It was asked for before an undo, whose model is on its way.
-            return [None, None];
-        }
         self.why_not = None;
-        let is_sampler_asked = std::mem::take(&mut self.is_sampler_asked);
-        let is_other = self.model.as_ref().is_some_and(|old| old.name != model.name);
+        let is_sampler = self.sampler_asked.take_if(|name| *name == model.name).is_some();
+        // Without an open model, the settings are those of the model that was asked for with them.
+        let is_other = self.settings.model != model.name
+            || self.model.as_ref().is_some_and(|old| old.name != model.name);
         let is_returning = self.is_returning_to(&model.name);
         let num_classes = model.class_names.len();
         self.settings.model.clone_from(&model.name);
@@ -128,7 +178,7 @@ impl RunState {
             self.settings.classes.clear();
             self.start_image = None;
             let sampler = &model.sampler;
-            if is_sampler_asked && sampler.noise_std > 0.0 && sampler.denoise_step > 0.0 {
+            if is_sampler && sampler.noise_std > 0.0 && sampler.denoise_step > 0.0 {
                 self.settings.num_steps = self.settings.num_steps.max(SAMPLER_STEPS);
             }
         }
@@ -154,6 +204,7 @@ impl RunState {
         }
         self.references_asked = if self.references.is_some() { Asked::Yes } else { Asked::No };
         self.model = Some(model);
+        self.is_running |= is_sampler;
         match is_returning {
             true => self.return_to_past(),
             false => self.restart(),
@@ -180,18 +231,25 @@ impl RunState {
         })
     }
 
-    /// Stays with the open model after all, when another one was asked for.
-    pub(in crate::app) fn stay(&mut self) {
-        self.give_up_undo();
+    /// Stays with the open model after all, when another one was asked for. Returns whether one that was asked for later
+    /// follows instead.
+    pub(in crate::app) fn stay(&mut self) -> bool {
+        let is_next = self.answered();
+        if !is_next {
+            self.sampler_asked = None;
+            self.give_up_undo();
+        }
+        is_next
     }
 
     /// Handles a refused request. If nothing is shown yet, shows a bundled model or the model's default rule. Returns
     /// whether a bundled model takes the place of the one that was asked for.
     pub(in crate::app) fn refused(&mut self, reason: &str, bundled: Option<&String>) -> bool {
-        self.stay();
-        self.is_sampler_asked = false;
+        if self.stay() {
+            return false;
+        }
         if self.references_asked == Asked::Yes && self.references.is_none() {
-            self.references_asked = Asked::Refused;
+            self.references_asked = Asked::Refused(words::shown(reason, MAX_REASON));
         }
         match (&self.model, bundled) {
             (None, Some(name)) if self.settings.model != *name => {
@@ -208,10 +266,10 @@ impl RunState {
             }
             // The model's own rule is refused too: something else about the run is wrong.
             (Some(_), _) if self.record.is_none() => {
-                self.is_running = false;
+                self.pause();
                 self.why_not = Some(words::shown(reason, MAX_REASON));
             }
-            _ => {}
+            (Some(_), _) => self.put_back(),
         }
         false
     }

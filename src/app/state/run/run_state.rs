@@ -1,6 +1,6 @@
 //! The open model and its chains: the settings, the record, and the choice of what is shown.
 
-use std::{ops::Range, sync::Arc};
+use std::{cell::RefCell, ops::Range, sync::Arc};
 
 use super::overlay::Overlay;
 use crate::{
@@ -19,12 +19,12 @@ pub struct Selection {
 }
 
 /// Whether the real images to compare with were requested.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Asked {
     No,
     Yes,
-    /// They were requested, and something was refused before they came.
-    Refused,
+    /// They were requested, and something was refused before they came, for this reason.
+    Refused(String),
 }
 
 /// The model's answer for an image that it was asked to classify.
@@ -79,8 +79,10 @@ pub struct RunState {
     pub model: Option<ModelInfo>,
     /// Why no model is open, if none can be had.
     pub why_not: Option<String>,
-    /// Whether the model that opens was asked for because its chains sample.
-    pub(super) is_sampler_asked: bool,
+    /// The model that the worker was asked for and has not answered for, and the one to ask for after it.
+    pub(super) on_way: RefCell<[Option<String>; 2]>,
+    /// The model that was asked for because its chains sample.
+    pub(super) sampler_asked: Option<String>,
     /// Real images to compare the chains with.
     pub references: Option<References>,
     pub(super) references_asked: Asked,
@@ -155,7 +157,8 @@ impl RunState {
             lanes: view.lanes.clone(),
             model: None,
             why_not: None,
-            is_sampler_asked: false,
+            on_way: RefCell::default(),
+            sampler_asked: None,
             references: None,
             references_asked: Asked::No,
             are_gradients_asked: false,
@@ -212,16 +215,24 @@ impl RunState {
 
     /// Whether to request the real images now: once, and after a refusal when they are needed anew.
     fn are_references_due(&mut self, are_needed: bool) -> bool {
-        match (are_needed, self.references_asked) {
+        match (are_needed, &self.references_asked) {
             (true, Asked::No) => {
                 self.references_asked = Asked::Yes;
                 true
             }
-            (false, Asked::Refused) => {
+            (false, Asked::Refused(_)) => {
                 self.references_asked = Asked::No;
                 false
             }
             _ => false,
+        }
+    }
+
+    /// Why the real images did not come.
+    pub(in crate::app) fn why_no_references(&self) -> Option<&str> {
+        match &self.references_asked {
+            Asked::Refused(reason) => Some(reason),
+            _ => None,
         }
     }
 
@@ -250,6 +261,8 @@ impl RunState {
     /// Discards the state of a failed worker.
     pub(in crate::app) fn forget(&mut self) {
         self.model = None;
+        self.on_way = RefCell::default();
+        self.sampler_asked = None;
         self.record = None;
         self.returning = None;
         self.selected = None;
@@ -261,6 +274,13 @@ impl RunState {
         // During a training, the worker restarts the chains by itself. What a person left stays what comes back.
         if self.leaving.is_some() {
             self.keep_past();
+        }
+        if weights_change
+            && let Some(past) = &mut self.past
+            && past.setup.settings.model == self.settings.model
+        {
+            // If it comes back, it continues with other weights.
+            past.record.weights_change = true;
         }
         self.only = self.only.filter(|only| request.labels.contains(only));
         self.why_not = None;
@@ -411,6 +431,7 @@ mod tests {
         assert!(!run.are_references_due(false));
         assert!(run.are_references_due(true) && !run.are_references_due(true), "once");
         run.refused("no connection", None);
+        assert_eq!(run.why_no_references(), Some("no connection"));
         // Not in every frame: a person goes away and comes back.
         assert!(!run.are_references_due(true) && !run.are_references_due(false));
         assert!(run.are_references_due(true) && !run.are_references_due(true));

@@ -74,9 +74,10 @@ impl RunState {
 
     /// Takes the record of the run that comes back, once its chains have arrived at its last step.
     pub(super) fn returned(&mut self, step: u64) {
-        let is_there = |record: &Record| record.images.last_step() == Some(step);
-        if self.returning.as_ref().is_some_and(is_there) {
-            self.record = self.returning.take();
+        let returned = self.returning.take_if(|record| record.images.last_step() == Some(step));
+        if let Some(mut record) = returned {
+            record.limit(false);
+            self.record = Some(record);
         }
     }
 
@@ -95,10 +96,18 @@ impl RunState {
         }
     }
 
-    /// Keeps the recorded run as it is, before a branch discards its later steps. Both share the images.
+    /// Puts back what the recorded run was started with, because the worker refused to start another one.
+    pub(super) fn put_back(&mut self) {
+        let Some(setup) = self.leaving.take() else { return };
+        self.reset_display();
+        self.setup = Some(setup.clone());
+        Setup { settings: self.settings, lanes: self.lanes, start_image: self.start_image } = setup;
+    }
+
+    /// Keeps the recorded run with all its length, before a branch discards its later steps. Both share the images.
     pub(super) fn keep_whole(&mut self) {
         if let (Some(setup), Some(record)) = (&self.setup, &self.record) {
-            self.past = Some(PastRun { setup: setup.clone(), record: record.clone() });
+            self.past = Some(PastRun::new(setup.clone(), record.clone()));
         }
     }
 
@@ -107,7 +116,70 @@ impl RunState {
         let setup = self.leaving.take().or_else(|| self.setup.clone());
         let record = self.record.take().filter(|record| record.images.last_step() > Some(0));
         if let (Some(setup), Some(record)) = (setup, record) {
-            self.past = Some(PastRun { setup, record });
+            self.past = Some(PastRun::new(setup, record));
         }
+    }
+}
+
+impl PastRun {
+    /// A run that is replaced. Of a long one, fewer steps are kept, so that both records together stay within their limit.
+    fn new(setup: Setup, mut record: Record) -> Self {
+        record.limit(true);
+        Self { setup, record }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use crate::{
+        app::{
+            record::{Record, history_mib},
+            state::{Requests, RunState},
+        },
+        config::{LaneConfig, ViewState},
+        worker::{LaneImages, LaneNumbers, LaneStep, RunRequest, Step},
+    };
+
+    /// The memory of both records, in bytes.
+    fn num_bytes(run: &RunState) -> usize {
+        let past = run.past.as_ref().map(|past| &past.record);
+        past.into_iter().chain(&run.record).map(Record::num_bytes).sum()
+    }
+
+    #[test]
+    fn a_run_and_the_one_before_it_stay_within_the_limit_together() {
+        let (sender, _receiver) = std::sync::mpsc::channel();
+        let mut run = RunState::new(&ViewState::default(), Requests::new(sender));
+        let most = history_mib() << 20;
+        // 1 MiB. All steps share these images, so that the test itself needs little memory.
+        let x: Arc<[f32]> = vec![0.0; 1 << 18].into();
+        let begin = |run: &mut RunState| {
+            run.begin_setup();
+            let lanes = vec![LaneConfig::default()];
+            run.started(RunRequest { seed: 0, labels: vec![0], lanes, image: None }, false);
+        };
+        let step = |run: &mut RunState, step: u64| {
+            let numbers = LaneNumbers { energy: vec![0.0], ..LaneNumbers::default() };
+            let images = LaneImages { x: x.clone(), gradient: vec![], proximal_radius: None };
+            run.stepped(Step { step, lanes: vec![LaneStep { images, numbers }] });
+            assert!(num_bytes(run) <= most, "{} of {most} bytes", num_bytes(run));
+        };
+        begin(&mut run);
+        (0..1000).for_each(|at| step(&mut run, at));
+        assert!(num_bytes(&run) > most / 4);
+        begin(&mut run);
+        (0..1000).for_each(|at| step(&mut run, at));
+        let past = run.past.take().unwrap();
+        let steps = past.record.images.entries();
+        assert_eq!((steps[0].0, steps[steps.len() - 1].0), (0, 999));
+        assert!(steps.len() > 10, "{} steps", steps.len());
+
+        // Once it is back, it has room for more.
+        run.returning = Some(past.record);
+        (999..5000).for_each(|at| step(&mut run, at));
+        assert!(run.returning.is_none() && num_bytes(&run) > most / 4);
+        assert_eq!(run.record.unwrap().images.entries()[0].0, 0);
     }
 }

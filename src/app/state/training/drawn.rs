@@ -296,17 +296,17 @@ impl Drawings {
         Some(made / (made + rest).max(1.0))
     }
 
-    /// Makes some of the pictures for a run. When all are made, the run starts.
-    pub(in crate::app) fn go_on(&mut self) {
-        let Some(making) = &mut self.making else { return };
+    /// Makes some of the pictures for a run. When all are made, asks the worker for the run, and returns true.
+    pub(in crate::app) fn go_on(&mut self) -> bool {
+        let Some(making) = &mut self.making else { return false };
         let begin = Instant::now();
         for file in making.rest.by_ref() {
             making.files.push(file);
             if begin.elapsed() >= FRAME_TIME {
-                return;
+                return false;
             }
         }
-        let Some(Making { files, out, .. }) = self.making.take() else { return };
+        let Some(Making { files, out, .. }) = self.making.take() else { return false };
         self.num_runs += 1;
         // A run that goes on later still finds its own list.
         let name = match self.num_runs {
@@ -318,6 +318,7 @@ impl Drawings {
         config.data.dir.clone_from(&name);
         self.requests.send(Command::GiveData { name, files });
         self.requests.send(Command::Train { config: Box::new(config), out });
+        true
     }
 
     /// Whether the run that the window follows is one on these drawings.

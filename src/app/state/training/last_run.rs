@@ -46,9 +46,9 @@ impl Training {
 
     /// Continues the run of the last session. It is offered until it has begun.
     pub(in crate::app) fn continue_last_run(&mut self) {
-        if let Some(run) = &self.last_run {
-            self.is_continuing = true;
-            self.ask(Command::ResumeTraining(run.folder.clone()));
+        let folder = self.last_run.as_ref().map(|run| run.folder.clone());
+        if let Some(folder) = folder {
+            self.begin(Command::ResumeTraining(folder));
         }
     }
 }

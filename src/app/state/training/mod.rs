@@ -32,8 +32,8 @@ pub struct Training {
     pub drawn: Drawings,
     /// The run of the last session that was not over.
     pub last_run: Option<LastRun>,
-    /// Whether the worker was asked to continue it.
-    pub(in crate::app) is_continuing: bool,
+    /// Whether the worker was asked to start or continue a run, and has not answered yet.
+    pub(in crate::app) is_asked: bool,
     /// Updates that the training tab has not processed yet.
     updates: VecDeque<TrainingUpdate>,
     requests: Requests,
@@ -48,7 +48,7 @@ impl Training {
             own: OwnData::new(requests.clone()),
             drawn: Drawings::new(requests.clone()),
             last_run: None,
-            is_continuing: false,
+            is_asked: false,
             updates: VecDeque::new(),
             requests,
         }
@@ -64,17 +64,23 @@ impl Training {
         self.requests.send(command);
     }
 
+    /// Asks the worker to start or continue a run. Until it answers, no other run should be asked for.
+    pub(in crate::app) fn begin(&mut self, command: Command) {
+        self.is_asked = true;
+        self.ask(command);
+    }
+
     /// Processes an update from the worker.
     pub(in crate::app) fn take(&mut self, update: TrainingUpdate) {
+        // It is the answer, or of an active run, beside which no other one can be asked for.
+        self.is_asked = false;
         match &update {
             TrainingUpdate::Started { config, .. } => {
                 self.is_running = true;
                 self.last_run = None;
-                self.is_continuing = false;
                 self.own.was_used(&config.data.dir);
             }
-            TrainingUpdate::Stopped { .. } => self.is_running = false,
-            TrainingUpdate::Failed(_) => (self.is_running, self.is_continuing) = (false, false),
+            TrainingUpdate::Stopped { .. } | TrainingUpdate::Failed(_) => self.is_running = false,
             _ => {}
         }
         self.updates.push_back(update);

@@ -22,8 +22,6 @@ use crate::{
     worker::Command,
 };
 
-/// A run that did not start within this time can be asked for again, in seconds.
-const START_SECS: f64 = 10.0;
 /// From this width on, the pad stands beside the classes.
 const WIDE: f32 = 600.0;
 /// Below this height, the buttons stand beside the pad, and take this width with all gaps.
@@ -45,8 +43,6 @@ pub(super) struct DrawView {
     refused: Option<String>,
     /// The time at which the last stroke ended.
     ended_at: Option<f64>,
-    /// The time at which a run was asked for, until it starts.
-    asked_at: Option<f64>,
     /// Whether the pad is for a test of the model.
     is_test: bool,
     test: Test,
@@ -70,7 +66,7 @@ pub(super) fn ui(
     setup: &mut TrainingForm,
     view: &mut DrawView,
 ) -> Option<Wish> {
-    training.drawn.go_on();
+    training.is_asked |= training.drawn.go_on();
     if training.drawn.share_made().is_some() {
         ui.request_repaint();
     }
@@ -143,10 +139,6 @@ impl DrawPanel<'_> {
     }
 
     fn train_button(&mut self, ui: &mut Ui) {
-        let now = ui.input(|input| input.time);
-        let view = &mut *self.view;
-        view.asked_at =
-            view.asked_at.filter(|at| now - at < START_SECS && !self.training.is_running);
         let record = &self.training.record;
         let is_mine = self.training.drawn.is_run(record);
         if self.training.is_running && is_mine {
@@ -161,7 +153,7 @@ impl DrawPanel<'_> {
         let problem = match () {
             () if self.training.is_running => Some("Another run is active: stop it first.".into()),
             () if drawn.share_made().is_some() => Some("The pictures are being made.".into()),
-            () if view.asked_at.is_some() => Some("The training is being started.".into()),
+            () if self.training.is_asked => Some("The training is being started.".into()),
             () => drawn.set().problem(),
         };
         let text = RichText::new(if is_mine { "▶ Train again" } else { "▶ Train" }).strong();
@@ -173,7 +165,6 @@ impl DrawPanel<'_> {
         let train = train.on_hover_text("Train a model on these drawings: about a minute.");
         if train.on_disabled_hover_text(problem.unwrap_or_default()).clicked() {
             drawn.train(self.setup.free_folder(FOLDER).into());
-            view.asked_at = Some(now);
         }
     }
 
