@@ -520,7 +520,7 @@ for (const [query, height, isThere] of AT_REST) {
 test('one line puts a frame into a page, which can play it and hear what it does', async (t) => {
   const { page, errors } = await open(t, 'lecture.html', { ...KIND, viewport: { width: 900, height: 900 } });
   const frames = page.locator('jempp-frame iframe');
-  assert.equal(await frames.count(), 3);
+  assert.equal(await frames.count(), 4);
   const [column, frame] = [await page.locator('article').boundingBox(), await frames.first().boundingBox()];
   assert.ok(frame.width > 0.9 * column.width && frame.height >= 280, JSON.stringify(frame));
   const state = () => page.evaluate(() => document.querySelector('jempp-frame').state);
