@@ -28,6 +28,12 @@ extern "C" {
     fn counts_object() -> JsValue;
     #[wasm_bindgen(js_namespace = jempp, js_name = copy)]
     fn copy_link(link: &str, said: &str);
+    #[wasm_bindgen(js_namespace = jempp, js_name = wakeHelpers)]
+    pub(crate) fn wake_helpers(message: &[u8]);
+    #[wasm_bindgen(js_namespace = jempp, js_name = numHelpers)]
+    pub(crate) fn num_helpers() -> usize;
+    #[wasm_bindgen(js_namespace = jempp, js_name = askHelper)]
+    fn helper_promise(helper: usize, message: &[u8]) -> Promise;
     #[wasm_bindgen(thread_local_v2, js_namespace = navigator, js_name = userAgent)]
     static USER_AGENT: String;
 }
@@ -119,6 +125,15 @@ pub(crate) fn given_num_bytes(place: &str) -> Result<f64, String> {
 /// The name of the file that the page keeps under this name.
 fn name_of(place: &str) -> &str {
     place.split_once(' ').map_or(place, |(_, name)| name)
+}
+
+/// Sends a message to a worker that helps this one, at once, and waits for the answer; `None` if there is none.
+pub(crate) fn ask_helper(
+    helper: usize,
+    message: Vec<u8>,
+) -> impl Future<Output = Option<Vec<u8>>> + use<> {
+    let answer = JsFuture::from(helper_promise(helper, &message));
+    async { Some(Uint8Array::new(&answer.await.ok()?).to_vec()) }
 }
 
 /// A name and a place, as the page gives them.

@@ -96,7 +96,47 @@ function download(path) {
 const query = new URLSearchParams(location.search);
 const model = `assets/${query.get('model') ?? 'fashion'}.planes`;
 // Download early only a model that belongs to the page. A later call of asset() uses this download.
-let early = model in sizes ? download(model) : null;
+let early = model in sizes && name !== 'helper' ? download(model) : null;
+
+/** The most workers that help this one, and how long they may take for an answer, in ms. */
+const MAX_HELPERS = (navigator.deviceMemory ?? 8) <= 4 ? 1 : 3;
+const MAX_WAIT = 20_000;
+/** The program, and the workers that have the model and compute a part of each step: a browser gives each worker one thread. */
+let module;
+let helpers = [];
+let all = [];
+
+function newHelper() {
+  const worker = new Worker(import.meta.url, { type: 'module', name: 'helper' });
+  const waiting = [];
+  const fail = (event) => {
+    event?.preventDefault();
+    worker.terminate();
+    all = all.filter((other) => other !== helper);
+    // The numbers of the others change, so all rest until they get a model again.
+    helpers = [];
+    for (const { reject, timer } of waiting.splice(0)) {
+      clearTimeout(timer);
+      reject();
+    }
+  };
+  const helper = {
+    ask: (message) => new Promise((resolve, reject) => {
+      const timer = setTimeout(fail, MAX_WAIT);
+      waiting.push({ resolve, reject, timer });
+      worker.postMessage(message, [message.buffer]);
+    }),
+  };
+  worker.onerror = fail;
+  worker.onmessage = ({ data }) => {
+    if (!data) return fail();
+    const { resolve, timer } = waiting.shift();
+    clearTimeout(timer);
+    resolve(data);
+  };
+  worker.postMessage({ module });
+  return helper;
+}
 
 const counts = { launches: 0, submissions: 0, buffers: 0 };
 if (query.has('bench') && globalThis.GPUQueue) {
@@ -144,6 +184,15 @@ globalThis.jempp = {
     onProgress(job.loaded);
     return job.bytes;
   },
+  /** Gives all helpers a model. The first time, they start. */
+  wakeHelpers(message) {
+    const num = Math.min(MAX_HELPERS, navigator.hardwareConcurrency - 1);
+    while (all.length < num) all.push(newHelper());
+    const ready = (helpers = []);
+    for (const helper of all) helper.ask(message.slice()).then(() => ready.push(helper), () => {});
+  },
+  numHelpers: () => helpers.length,
+  askHelper: (index, message) => helpers[index].ask(message.slice()),
   /** Lets the worker process messages, for `ms` milliseconds, or, with 0, only those that are already waiting. */
   pause(ms) {
     return new Promise((resolve) => {
@@ -180,6 +229,7 @@ onmessage = async ({ data }) => {
     // The listener above has them.
   } else if (data.module) {
     const { default: init } = await program;
+    module = data.module;
     await init({ module_or_path: data.module });
   } else {
     jempp.inbox.push(data);

@@ -85,6 +85,12 @@ impl JointEnergy {
         joined(self.parts(&x).map(logits))
     }
 
+    /// The energy of some of the chains.
+    #[cfg(feature = "gui")]
+    pub(crate) fn of_rows(&self, part: Range<usize>) -> Self {
+        Self { labels: self.labels_of(part), ..self.clone() }
+    }
+
     /// The rows of `x` (N, C, H, W) in parts that pass through the network one after the other.
     pub(crate) fn parts(&self, x: &Tensor<4>) -> impl Iterator<Item = Range<usize>> + use<> {
         let [n, _, h, w] = x.dims();

@@ -16,11 +16,14 @@ use super::{
 };
 use crate::{
     browser,
-    worker::{self, Command, Event, Port},
+    worker::{self, Command, Event, Helper, Port},
 };
 
 /// Starts the worker. It processes the messages that arrived while the program was loading, and then new ones.
 pub(super) fn start(scope: DedicatedWorkerGlobalScope) {
+    if scope.name() == "helper" {
+        return help(scope);
+    }
     // A panic ends this worker, and the page can start another one.
     let to_page = scope.clone();
     std::panic::set_hook(Box::new(move |info| {
@@ -39,6 +42,28 @@ pub(super) fn start(scope: DedicatedWorkerGlobalScope) {
             intake.take(request);
         }
     };
+    listen(&scope, take);
+}
+
+/// Answers the messages of another worker one after the other.
+fn help(scope: DedicatedWorkerGlobalScope) {
+    let helper = Rc::new(RefCell::new(Helper::default()));
+    let to_worker = scope.clone();
+    let take = move |data: &JsValue| {
+        let (helper, to_worker) = (helper.clone(), to_worker.clone());
+        let message = Uint8Array::new(data).to_vec();
+        wasm_bindgen_futures::spawn_local(async move {
+            // The next message comes after the answer to this one, so nobody else has borrowed it.
+            let answer = helper.borrow_mut().answer(&message).await;
+            let answer = answer.map_or(JsValue::NULL, |bytes| Uint8Array::from(&bytes[..]).into());
+            let _ = to_worker.post_message(&answer);
+        });
+    };
+    listen(&scope, take);
+}
+
+/// Processes the messages that arrived while the program was loading, and then new ones.
+fn listen(scope: &DedicatedWorkerGlobalScope, take: impl Fn(&JsValue) + 'static) {
     for data in early_messages() {
         take(&data);
     }

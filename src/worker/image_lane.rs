@@ -6,15 +6,18 @@ use burn::tensor::{Bool, Device, Tensor, TensorData};
 use half::f16;
 use web_time::Instant;
 
-use super::{JobError, LaneImages, LaneNumbers, LaneStep};
+use super::{
+    JobError, LaneImages, LaneNumbers, LaneStep,
+    help::{Known, ask_helper, gathered},
+};
 use jempp_cpu::reference::NoiseKey;
 
 use crate::{
     checkpoint::Checkpoint,
     config::{LaneConfig, ModelConfig, RunConfig, SamplerKind, StartKind, ViewStart},
     data,
-    device::{Readable, read},
-    energy::{JointEnergy, denoised, energy_of_row},
+    device::{ReadError, Readable, read},
+    energy::{Energy, EnergyGradient, JointEnergy, denoised, energy_of_row},
     model::{Network, with_weights_from},
     numbers::class_probabilities,
     sampler::{ChainState, Sampler, StepInfo},
@@ -43,6 +46,8 @@ pub(super) struct ImageLane {
     state: ChainState,
     /// The state after the next step, if the current state was already evaluated with the current rule.
     next: Option<Tensor<4>>,
+    /// The gradient at the current state, if other workers have helped to compute it.
+    known: Option<EnergyGradient>,
     /// The starts x_0 on the host, shape (N, C, H, W).
     start: Vec<f32>,
     fixed: Vec<Fixed>,
@@ -142,6 +147,7 @@ impl ImageLane {
             start: read(x.clone()).await?,
             state: ChainState { x, noise: streams::CHAIN_NOISE.key(seed, 0) },
             next: None,
+            known: None,
             fixed: Vec::new(),
             fixed_tensors: None,
             spent: (0.0, 0),
@@ -224,12 +230,35 @@ impl ImageLane {
         self.spent.1 += self.gradients_per_step();
     }
 
+    /// Whether other workers can compute a part of the gradients: each chain by itself, and with one gradient a step.
+    pub(super) fn can_be_shared(&self) -> bool {
+        let kind = self.config.sampler.kind;
+        let is_split = kind == SamplerKind::Pyld && !self.energy.first_layer_is_affine();
+        kind != SamplerKind::Mala && !is_split && !self.energy.network().mixes_images()
+    }
+
+    /// Computes the gradients at the current state together with other workers. Returns whether they have helped; if not,
+    /// [`Self::encode`] computes them.
+    pub(super) async fn share(
+        &mut self,
+        labels: &[u32],
+        num_helpers: usize,
+    ) -> Result<bool, ReadError> {
+        let begin = Instant::now();
+        let (energy, x) = (&self.energy, &self.state.x);
+        let found = gathered(energy, &self.config, labels, x, num_helpers, ask_helper);
+        self.known = found.await?;
+        self.spent.0 += begin.elapsed().as_secs_f64();
+        Ok(self.known.is_some())
+    }
+
     /// Computes the measurements of the chains and their next step on the device; all lanes are then read at once. The
     /// gradients are large, so they are only read if the window shows them.
     pub(super) fn encode(&mut self, reads_gradients: bool) -> LaneReads {
         let begin = Instant::now();
         let x = self.state.x.clone();
-        let (next, info) = self.sampler().step(self.state.clone(), &self.energy);
+        let energy = Known::new(&self.energy, self.known.take());
+        let (next, info) = self.sampler().step(self.state.clone(), &energy);
         self.next = Some(self.keep_fixed(next.x));
         self.spent.0 += begin.elapsed().as_secs_f64();
         let StepInfo { energy, summary, acceptance, gradient, logits } = info;

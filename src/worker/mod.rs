@@ -5,6 +5,10 @@
 mod browser_bench;
 #[cfg(target_arch = "wasm32")]
 mod browser_check;
+mod help;
+#[cfg(any(target_arch = "wasm32", test))]
+#[cfg_attr(not(target_arch = "wasm32"), allow(unreachable_pub))]
+mod helper;
 mod image_lane;
 pub mod lab;
 mod message;
@@ -46,6 +50,7 @@ pub use outbox::Batch;
 pub use {
     browser_bench::bench,
     browser_check::check,
+    helper::Helper,
     web::{Port, serve},
 };
 

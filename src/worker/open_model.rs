@@ -10,15 +10,16 @@ use web_time::Instant;
 
 use super::{
     Event, JobError, ModelInfo, References, RunRequest, Step,
+    help::{self, Trial},
     image_lane::{ImageLane, Weights},
     own_data::OwnData,
 };
 use crate::{
-    bundled,
+    assets, bundled,
     checkpoint::Checkpoint,
     config::LaneConfig,
     data::{self, Dataset},
-    device::{ReadError, read},
+    device::{self, ReadError, read},
     energy::energy_of_logits,
     files,
     model::{Network, Pass, with_weights_from},
@@ -37,6 +38,21 @@ const MAX_VALUES: usize = 1 << 26;
 /// Files that were sent as bytes, by name.
 pub(super) type Attached = HashMap<String, Arc<[u8]>>;
 
+/// Where the file of a model is in memory.
+enum File {
+    Inside(&'static [u8]),
+    Attached(Arc<[u8]>),
+}
+
+impl File {
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Inside(bytes) => bytes,
+            Self::Attached(bytes) => bytes,
+        }
+    }
+}
+
 /// The open model and its chains.
 pub(super) struct OpenModel {
     device: Device,
@@ -49,6 +65,12 @@ pub(super) struct OpenModel {
     followed: Option<Network>,
     /// Whether the checkpoint is that of a training run of this worker.
     is_trained: bool,
+    /// Whether other workers may compute a part of the gradients.
+    may_have_help: bool,
+    /// The model's file, until the others have it.
+    file: Option<File>,
+    /// Whether other workers make steps shorter.
+    trial: Trial,
     run: Option<(RunRequest, Vec<ImageLane>)>,
     step: u64,
     /// Whether the gradients of the chains are read.
@@ -77,7 +99,15 @@ impl OpenModel {
             }
         };
         checkpoint.config.validate()?;
-        Self::of(name.to_string(), checkpoint, device)
+        let file = match bundled::find(name) {
+            Ok(model) => assets::get(model.file).map(File::Inside),
+            Err(_) => attached.get(name).cloned().map(File::Attached),
+        };
+        Ok(Self {
+            may_have_help: file.is_some() && device::is_cpu(device),
+            file,
+            ..Self::of(name.to_string(), checkpoint, device)?
+        })
     }
 
     /// Opens a checkpoint under a name for display.
@@ -95,6 +125,9 @@ impl OpenModel {
             checkpoint,
             followed: None,
             is_trained: false,
+            may_have_help: false,
+            file: None,
+            trial: Trial::default(),
             run: None,
             step: 0,
             reads_gradients: false,
@@ -183,7 +216,12 @@ impl OpenModel {
             );
             lanes.push(lane.await?);
         }
-        self.run = Some((request, lanes));
+        let num_chains = |run: &(RunRequest, Vec<ImageLane>)| run.0.labels.len() * run.1.len();
+        let run = (request, lanes);
+        if self.run.as_ref().map(num_chains) != Some(num_chains(&run)) {
+            self.trial = Trial::default();
+        }
+        self.run = Some(run);
         self.step = 0;
         Ok(())
     }
@@ -227,7 +265,19 @@ impl OpenModel {
     /// # Errors
     /// The device failed.
     pub(super) async fn evaluate(&mut self) -> Result<Option<Event>, ReadError> {
-        let Some((_, running)) = &mut self.run else { return Ok(None) };
+        let Some((request, running)) = &mut self.run else { return Ok(None) };
+        let began = Instant::now();
+        let can_be_shared = self.may_have_help
+            && self.followed.is_none()
+            && running.iter().all(ImageLane::can_be_shared);
+        let has_help = can_be_shared && self.file.is_none();
+        let num_helpers = if has_help { help::num_helpers() } else { 0 };
+        let mut is_shared = num_helpers > 0 && self.trial.is_shared();
+        if is_shared {
+            for lane in running.iter_mut() {
+                is_shared &= lane.share(&request.labels, num_helpers).await?;
+            }
+        }
         let reads: Vec<_> =
             running.iter_mut().map(|lane| lane.encode(self.reads_gradients)).collect();
         let begin = Instant::now();
@@ -240,6 +290,13 @@ impl OpenModel {
             lane.decode(read, share * secs)
         });
         let lanes = lanes.collect();
+        self.trial.note(is_shared, began.elapsed().as_secs_f64());
+        if can_be_shared
+            && self.trial.wants_help()
+            && let Some(file) = self.file.take()
+        {
+            help::wake_helpers(&help::model_message(file.bytes()));
+        }
         Ok(Some(Event::Step(Box::new(Step { step: self.step, lanes }))))
     }
 

@@ -181,3 +181,15 @@ test('the same seed gives the same energies everywhere', async (t) => {
     assert.ok(Math.max(...errors) <= TOLERANCE, `${name}: ${energies}; native CPU: ${expected}`);
   }
 });
+
+test('another worker shares the work of a step, and chains run on if it fails', async (t) => {
+  if (availableParallelism() < 2) return t.skip('there is one core');
+  const { page, until, errors } = await open(t, '?num_steps=5000&max_steps_per_sec=1000&play=true', { kind: 'no webgpu' });
+  await eventually('another worker', () => page.workers().length > 1, 120);
+  const { shown_step: begun } = await until('steps with two workers', (s) => s.shown_step >= 30);
+  const [, helper] = page.workers();
+  await helper.evaluate(() => void setTimeout(() => { throw new Error('a test'); }));
+  await eventually('one worker', () => page.workers().length === 1, 120);
+  await until('more steps', (s) => s.shown_step >= begun + 40);
+  assert.deepEqual(errors.filter((error) => !/a test/.test(error)), []);
+});
