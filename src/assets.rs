@@ -64,6 +64,7 @@ mod inside {
     }
 
     /// Loads files that may be needed soon; does nothing here.
+    #[cfg(feature = "gui")]
     pub(crate) fn bring_later(_names: &'static [&'static str]) {}
 }
 
@@ -119,6 +120,8 @@ pub use beside::get;
 #[cfg(target_arch = "wasm32")]
 pub(crate) use beside::{bring, bring_later};
 #[cfg(not(target_arch = "wasm32"))]
-pub use inside::get;
+pub(crate) use inside::bring;
+#[cfg(all(feature = "gui", not(target_arch = "wasm32")))]
+pub(crate) use inside::bring_later;
 #[cfg(not(target_arch = "wasm32"))]
-pub(crate) use inside::{bring, bring_later};
+pub use inside::get;
