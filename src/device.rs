@@ -271,12 +271,6 @@ pub fn cpu() -> Device {
     Device::flex()
 }
 
-/// Whether a device is that of the CPU back end.
-#[cfg(feature = "gui")]
-pub(crate) fn is_cpu(device: &Device) -> bool {
-    *device == Device::flex()
-}
-
 /// Opens a device by name: `auto`, `gpu`, `cpu`, an adapter's index, a part of its name, or its graphics API, as in
 /// `webgpu`.
 ///

@@ -113,8 +113,7 @@ pub(super) fn strip(
     shown.inner.map_or((None, None), |(link, scrolled)| (link, Some(scrolled)))
 }
 
-/// Draws the way through the open lesson and its text. Returns the link to set up, if one was clicked, and the place of the
-/// text.
+/// Draws the way through the open lesson and its text. Returns the link to set up, if one was clicked, and the text's place.
 fn text(ui: &mut Ui, open: &mut OpenLesson, is_small: bool) -> (Option<String>, Scrolled) {
     let (number, lesson) = (open.number, open.text().cloned());
     let titles: Vec<&str> =
@@ -124,7 +123,10 @@ fn text(ui: &mut Ui, open: &mut OpenLesson, is_small: bool) -> (Option<String>, 
     way(ui, open, step, &titles, is_small);
     let id = ("lesson", number, step, open.has_ended);
     let shown = ScrollArea::vertical().id_salt(id).auto_shrink(false).show(ui, |ui| match lesson {
-        _ if open.has_ended => the_end(ui, open),
+        _ if open.has_ended => {
+            the_end(ui, open);
+            None
+        }
         Some(lesson) => step_text(ui, open, &lesson, step, is_small),
         None => absent(ui, open),
     });
@@ -272,8 +274,8 @@ fn put_enabled(ui: &mut Ui, is_enabled: bool, at: Rect, text: &str, name: &str) 
     .inner
 }
 
-/// Draws the end of the lessons: which are finished, and what to do next. No link can be set up there.
-fn the_end(ui: &mut Ui, open: &mut OpenLesson) -> Option<String> {
+/// Draws the end of the lessons: which are finished, and what to do next.
+fn the_end(ui: &mut Ui, open: &mut OpenLesson) {
     ui.add(Label::new(RichText::new("That was the last lesson").heading()).wrap());
     let missing: Vec<usize> =
         (1..=TITLES.len()).filter(|nth| !open.finished.contains(nth)).collect();
@@ -295,7 +297,6 @@ fn the_end(ui: &mut Ui, open: &mut OpenLesson) -> Option<String> {
     if ui.button("Close the lessons").clicked() {
         open.open(0, 1);
     }
-    None
 }
 
 /// Draws paragraphs. Returns the link to set up, if one was clicked.

@@ -7,8 +7,7 @@ use std::sync::{
 
 use crate::worker::{LaneImages, LaneNumbers, RunRequest, Step};
 
-/// The maximum memory for the record of a run and for that of the run before it together, in MiB, unless it is limited
-/// further.
+/// The maximum memory for the record of a run and that of the run before it together, in MiB; there may be a lower limit.
 const HISTORY_MIB: usize = 320;
 /// The share of it for the run before, which undo brings back, in percent.
 const PAST_PERCENT: usize = 25;

@@ -99,8 +99,8 @@ impl App {
         verdict::lines(&self.viewer.run)
     }
 
-    /// The parts of a frame in another page in which the wheel and the finger are its own, and whether those that move the
-    /// contents down and up are; `None` for everywhere.
+    /// The parts of a frame in another page that keep the wheel and the finger, and whether each does so for moves of its contents
+    /// down and up; `None` for everywhere.
     #[cfg(target_arch = "wasm32")]
     pub(crate) fn holds(&self) -> Option<Vec<(egui::Rect, [bool; 2])>> {
         let Panels { holds, scrolled, .. } = &self.panels;

@@ -16,10 +16,10 @@ use super::{
 };
 use crate::{
     config::{DatasetName, EvalConfig, RunConfig},
-    data,
+    data::{self, item_words},
     eval::{
         EvalError, EvalFiles, EvalRequest, FidWeights, Part, cost_of_attacks, evaluate,
-        evaluate_part, item_words,
+        evaluate_part,
         results::{
             AttackKind, Defence, Estimate, Results, Score, is_weak_judge, unknown_fid_network,
             weak_judge,

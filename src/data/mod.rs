@@ -36,6 +36,8 @@ pub(crate) use load::{check, load_to_measure};
 #[cfg(not(target_arch = "wasm32"))]
 pub use loose::{Loose, load_images};
 #[cfg(not(target_arch = "wasm32"))]
+pub(crate) use origin::item_words;
+#[cfg(not(target_arch = "wasm32"))]
 pub use own::save_zip;
 pub use own::{OwnContent, OwnFile};
 #[cfg(not(target_arch = "wasm32"))]

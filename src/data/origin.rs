@@ -69,7 +69,7 @@ impl Splits {
     pub fn describe(&self) -> String {
         let Self { train, validation, test, origin, .. } = self;
         let items = items_of(train.shape);
-        let noun = if train.shape[1] * train.shape[2] == 1 { "points" } else { "images" };
+        let [_, noun] = item_words(train.shape);
         let mut counts = format!("{} training", train.len());
         if !validation.is_empty() {
             counts += &format!(", {} validation", validation.len());
@@ -96,6 +96,11 @@ impl Splits {
     pub fn warnings(&self) -> &[String] {
         &self.origin.warnings
     }
+}
+
+/// What an item of the shape (C, H, W) is called, one and several: a point of the plane is no image.
+pub(crate) fn item_words([_, h, w]: [usize; 3]) -> [&'static str; 2] {
+    if h * w == 1 { ["point", "points"] } else { ["image", "images"] }
 }
 
 /// The items of a data set in words, as in `images of 28×28`.

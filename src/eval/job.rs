@@ -167,8 +167,7 @@ impl<'a> Evaluation<'a> {
         check(config)?;
         checkpoint.check_data(&splits.test)?;
         if splits.test.is_empty() {
-            let [_, h, w] = splits.test.shape;
-            let items = if h * w == 1 { "points" } else { "images" };
+            let [_, items] = data::item_words(splits.test.shape);
             return Err(EvalError::Request(format!(
                 "there are no test {items} to evaluate on; add a test part to the data, or evaluate on data that has one"
             )));

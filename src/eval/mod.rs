@@ -28,8 +28,3 @@ pub use part::{evaluate_part, merge};
 pub use pictures::Picture;
 use progress::Progress;
 pub use request::{EvalFiles, EvalRequest, Part, read_results};
-
-/// What an item of the shape (C, H, W) is called, one and several: a point of the plane is no image.
-pub(crate) fn item_words([_, h, w]: [usize; 3]) -> [&'static str; 2] {
-    if h * w == 1 { ["point", "points"] } else { ["image", "images"] }
-}

@@ -104,8 +104,8 @@ pub struct DataInfo {
     pub dataset: String,
     /// Whether these are only the images that are embedded in the program.
     pub is_embedded: bool,
-    /// The number of images in the whole training part, which samples are compared with. The model may have been trained on
-    /// fewer: [`EvaluatedModel::num_train`].
+    /// The number of images in the whole training part, with which samples are compared; the model may have seen fewer of
+    /// them (see [`EvaluatedModel::num_train`]).
     pub num_train: usize,
     /// The number of test images.
     pub num_test: usize,

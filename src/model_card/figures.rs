@@ -5,9 +5,8 @@ use crate::{
     checkpoint::{Checkpoint, Counters},
     config::{BallNorm, DatasetName},
     counts::{counted, grouped},
-    data,
+    data::{self, item_words},
     eval::{
-        item_words,
         results::{Estimate, Fid, Results, Score},
         shown_radius,
     },
@@ -26,8 +25,7 @@ pub(super) enum Task {
 /// A measured number.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Figure {
-    /// None for a value that is no result of the model: of the real test images, of earlier weights, or of a task that it was
-    /// not trained for.
+    /// None for a value that is no result of the model: of real test images, of earlier weights, or of a task without training.
     task: Option<Task>,
     /// The kind of number, as a word for programs.
     pub(super) metric: &'static str,

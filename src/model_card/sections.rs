@@ -100,8 +100,7 @@ fn about_data(subject: &Subject) -> String {
     )
 }
 
-/// How many items the model was trained on, as a sentence. Where their number is not known, the settings still say which
-/// they were.
+/// How many items the model was trained on, as a sentence; if the number is not known, what its settings say of them.
 fn trained_on(checkpoint: &Checkpoint) -> String {
     let RunConfig { data, .. } = &checkpoint.config;
     if checkpoint.counters.step == 0 {

@@ -75,7 +75,12 @@ pub async fn bench(line: &dyn Fn(String)) -> String {
 async fn open(name: &str, device: &ComputeDevice) -> Result<OpenModel, JobError> {
     if name != TOY {
         assets::bring(&[BUNDLED_MODELS[0].file]).await?;
-        return OpenModel::open(name, &Default::default(), &device.device);
+        let attached = Default::default();
+        let mut model = OpenModel::open(name, &attached, &device.device)?;
+        if device.is_cpu() {
+            model.allow_help(&attached);
+        }
+        return Ok(model);
     }
     let config = RunConfig::preset(name)?;
     let train = data::load(&config.data, config.seed)?.train;

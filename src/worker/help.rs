@@ -137,7 +137,7 @@ impl Energy for Known<'_> {
 
 /// Whether steps are shared out: the way that takes less time, as far as both were tried.
 #[derive(Default)]
-pub(super) struct Trial {
+struct Trial {
     /// The time of recent steps in seconds, alone and with help, and how many there were.
     recent: [f64; 2],
     counts: [usize; 2],
@@ -145,7 +145,7 @@ pub(super) struct Trial {
 
 impl Trial {
     /// Whether the next step is shared out.
-    pub(super) fn is_shared(&self) -> bool {
+    fn is_shared(&self) -> bool {
         let [alone, shared] = self.counts;
         if alone < NUM_TRIALS || shared < NUM_TRIALS {
             return shared < alone;
@@ -156,17 +156,49 @@ impl Trial {
     }
 
     /// Whether help may be worth it: whether enough steps were made alone, and are long.
-    pub(super) fn wants_help(&self) -> bool {
+    fn wants_help(&self) -> bool {
         self.counts[0] >= NUM_TRIALS && self.recent[0] > LEAST_SECS
     }
 
     /// Notes the seconds that a step took.
-    pub(super) fn note(&mut self, is_shared: bool, secs: f64) {
+    fn note(&mut self, is_shared: bool, secs: f64) {
         let at = usize::from(is_shared);
         // The first ones are longer: the browser is still compiling.
         let weight = if self.counts[at] < NUM_TRIALS { 1.0 } else { 0.2 };
         self.recent[at] += weight * (secs - self.recent[at]);
         self.counts[at] += 1;
+    }
+}
+
+/// The help that a model can have.
+pub(super) struct Help {
+    /// The message that gives a helper the model, until the helpers have it.
+    model: Option<Vec<u8>>,
+    trial: Trial,
+}
+
+impl Help {
+    /// Help with the model of a file.
+    pub(super) fn new(file: &[u8]) -> Self {
+        Self { model: Some(model_message(file)), trial: Trial::default() }
+    }
+
+    /// Begins anew with other chains, whose steps take another time.
+    pub(super) fn begin(&mut self) {
+        self.trial = Trial::default();
+    }
+
+    /// The number of workers that help with the next step.
+    pub(super) fn num_helpers(&self) -> usize {
+        if self.model.is_none() && self.trial.is_shared() { num_helpers() } else { 0 }
+    }
+
+    /// Notes how many seconds a step took. The helpers start once steps are long.
+    pub(super) fn note(&mut self, is_shared: bool, secs: f64) {
+        self.trial.note(is_shared, secs);
+        if let Some(message) = self.model.take_if(|_| self.trial.wants_help()) {
+            wake_helpers(&message);
+        }
     }
 }
 
@@ -176,16 +208,18 @@ pub(super) fn model_message(file: &[u8]) -> Vec<u8> {
 }
 
 #[cfg(target_arch = "wasm32")]
-pub(super) use crate::browser::{ask_helper, num_helpers, wake_helpers};
+pub(super) use crate::browser::ask_helper;
+#[cfg(target_arch = "wasm32")]
+use crate::browser::{num_helpers, wake_helpers};
 
 /// Threads share the work of a step out, so there are no helpers.
 #[cfg(not(target_arch = "wasm32"))]
-pub(super) fn num_helpers() -> usize {
+fn num_helpers() -> usize {
     0
 }
 
 #[cfg(not(target_arch = "wasm32"))]
-pub(super) fn wake_helpers(_message: &[u8]) {}
+fn wake_helpers(_message: &[u8]) {}
 
 #[cfg(not(target_arch = "wasm32"))]
 pub(super) fn ask_helper(

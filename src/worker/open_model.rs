@@ -10,7 +10,7 @@ use web_time::Instant;
 
 use super::{
     Event, JobError, ModelInfo, References, RunRequest, Step,
-    help::{self, Trial},
+    help::Help,
     image_lane::{ImageLane, Weights},
     own_data::OwnData,
 };
@@ -19,7 +19,7 @@ use crate::{
     checkpoint::Checkpoint,
     config::LaneConfig,
     data::{self, Dataset},
-    device::{self, ReadError, read},
+    device::{ReadError, read},
     energy::energy_of_logits,
     files,
     model::{Network, Pass, with_weights_from},
@@ -38,21 +38,6 @@ const MAX_VALUES: usize = 1 << 26;
 /// Files that were sent as bytes, by name.
 pub(super) type Attached = HashMap<String, Arc<[u8]>>;
 
-/// Where the file of a model is in memory.
-enum File {
-    Inside(&'static [u8]),
-    Attached(Arc<[u8]>),
-}
-
-impl File {
-    fn bytes(&self) -> &[u8] {
-        match self {
-            Self::Inside(bytes) => bytes,
-            Self::Attached(bytes) => bytes,
-        }
-    }
-}
-
 /// The open model and its chains.
 pub(super) struct OpenModel {
     device: Device,
@@ -65,12 +50,8 @@ pub(super) struct OpenModel {
     followed: Option<Network>,
     /// Whether the checkpoint is that of a training run of this worker.
     is_trained: bool,
-    /// Whether other workers may compute a part of the gradients.
-    may_have_help: bool,
-    /// The model's file, until the others have it.
-    file: Option<File>,
-    /// Whether other workers make steps shorter.
-    trial: Trial,
+    /// The other workers that may compute a part of the gradients; `None` if they cannot have this model.
+    help: Option<Help>,
     run: Option<(RunRequest, Vec<ImageLane>)>,
     step: u64,
     /// Whether the gradients of the chains are read.
@@ -99,15 +80,7 @@ impl OpenModel {
             }
         };
         checkpoint.config.validate()?;
-        let file = match bundled::find(name) {
-            Ok(model) => assets::get(model.file).map(File::Inside),
-            Err(_) => attached.get(name).cloned().map(File::Attached),
-        };
-        Ok(Self {
-            may_have_help: file.is_some() && device::is_cpu(device),
-            file,
-            ..Self::of(name.to_string(), checkpoint, device)?
-        })
+        Self::of(name.to_string(), checkpoint, device)
     }
 
     /// Opens a checkpoint under a name for display.
@@ -125,15 +98,24 @@ impl OpenModel {
             checkpoint,
             followed: None,
             is_trained: false,
-            may_have_help: false,
-            file: None,
-            trial: Trial::default(),
+            help: None,
             run: None,
             step: 0,
             reads_gradients: false,
             references: None,
             energies: None,
         })
+    }
+
+    /// Lets other workers help with the steps, where this one has a single thread. It must be a model of [`Self::open`], so
+    /// that they can have its file.
+    pub(super) fn allow_help(&mut self, attached: &Attached) {
+        if cfg!(not(target_arch = "wasm32")) {
+            return;
+        }
+        let inside = bundled::find(&self.name).ok().and_then(|model| assets::get(model.file));
+        let file = inside.or_else(|| attached.get(&self.name).map(|bytes| &**bytes));
+        self.help = file.map(Help::new);
     }
 
     pub(super) fn info(&self) -> ModelInfo {
@@ -218,8 +200,10 @@ impl OpenModel {
         }
         let num_chains = |run: &(RunRequest, Vec<ImageLane>)| run.0.labels.len() * run.1.len();
         let run = (request, lanes);
-        if self.run.as_ref().map(num_chains) != Some(num_chains(&run)) {
-            self.trial = Trial::default();
+        if self.run.as_ref().map(num_chains) != Some(num_chains(&run))
+            && let Some(help) = &mut self.help
+        {
+            help.begin();
         }
         self.run = Some(run);
         self.step = 0;
@@ -267,16 +251,12 @@ impl OpenModel {
     pub(super) async fn evaluate(&mut self) -> Result<Option<Event>, ReadError> {
         let Some((request, running)) = &mut self.run else { return Ok(None) };
         let began = Instant::now();
-        let can_be_shared = self.may_have_help
-            && self.followed.is_none()
-            && running.iter().all(ImageLane::can_be_shared);
-        let has_help = can_be_shared && self.file.is_none();
-        let num_helpers = if has_help { help::num_helpers() } else { 0 };
-        let mut is_shared = num_helpers > 0 && self.trial.is_shared();
-        if is_shared {
-            for lane in running.iter_mut() {
-                is_shared &= lane.share(&request.labels, num_helpers).await?;
-            }
+        let can_be_shared = running.iter().all(ImageLane::can_be_shared);
+        let mut help = self.help.as_mut().filter(|_| can_be_shared && self.followed.is_none());
+        let num_helpers = help.as_ref().map_or(0, |help| help.num_helpers());
+        let mut is_shared = num_helpers > 0;
+        for lane in running.iter_mut() {
+            is_shared = is_shared && lane.share(&request.labels, num_helpers).await?;
         }
         let reads: Vec<_> =
             running.iter_mut().map(|lane| lane.encode(self.reads_gradients)).collect();
@@ -290,12 +270,8 @@ impl OpenModel {
             lane.decode(read, share * secs)
         });
         let lanes = lanes.collect();
-        self.trial.note(is_shared, began.elapsed().as_secs_f64());
-        if can_be_shared
-            && self.trial.wants_help()
-            && let Some(file) = self.file.take()
-        {
-            help::wake_helpers(&help::model_message(file.bytes()));
+        if let Some(help) = &mut help {
+            help.note(is_shared, began.elapsed().as_secs_f64());
         }
         Ok(Some(Event::Step(Box::new(Step { step: self.step, lanes }))))
     }
@@ -401,6 +377,7 @@ impl OpenModel {
     pub(super) fn adopt(&mut self, checkpoint: Checkpoint) -> Result<(), JobError> {
         self.checkpoint = checkpoint;
         self.followed = None;
+        self.help = None;
         self.network = evaluated_network(&self.checkpoint, &self.device)?;
         self.is_trained = true;
         self.evaluate_references();

@@ -197,7 +197,7 @@ fn number(
     }
 }
 
-/// The same for a whole number, without an explanation.
+/// Draws the slider of a whole number; a number beyond it can be typed.
 pub(super) fn whole_number(
     ui: &mut Ui,
     value: &mut usize,

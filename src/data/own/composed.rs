@@ -18,8 +18,7 @@ pub(super) fn composed(name: &str) -> Cow<'_, str> {
     }
 }
 
-/// The order of two names by their letters, however the accents in them are stored. Where all else is equal, what is stored
-/// decides.
+/// The order of two names by their letters, and then by how the accents in them are stored.
 pub(super) fn compare(a: &str, b: &str) -> Ordering {
     match a.is_ascii() && b.is_ascii() {
         true => a.cmp(b),

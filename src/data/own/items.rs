@@ -187,8 +187,8 @@ impl Gathered {
     }
 
     /// Takes a sixth of the items of each class out of the training part as the test part; one item stays at least.
-    /// Returns this choice in words. It depends on the names of the items and the seed alone, not on their order or on how
-    /// accents are stored.
+    /// Returns this choice in words. It depends on the names of the items, however accents in them are stored, and on the
+    /// seed, but not on the order of the items.
     fn split_off_test(&mut self, seed: u64) -> String {
         let mut of_class: BTreeMap<u32, Vec<usize>> = BTreeMap::new();
         for (index, &label) in self.train.labels.iter().enumerate() {

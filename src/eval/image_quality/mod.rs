@@ -17,7 +17,6 @@ use super::{
     EvalError, Progress,
     fid::{self, FidJudge},
     frozen_model::FrozenModel,
-    item_words,
     metrics::nearest_distances,
     results::Fid,
 };
@@ -25,7 +24,7 @@ use crate::{
     bundled,
     checkpoint::{self, Checkpoint},
     config::EvalConfig,
-    data::{Dataset, Splits, spread},
+    data::{Dataset, Splits, item_words, spread},
     files::{file_name, sha256},
     model::HostTensor,
     numbers::softmax_rows,
@@ -42,14 +41,14 @@ pub(crate) const OWN_JUDGE: &str = "the judge is the model itself: its chains fo
 
 /// Whether two models have the same weights for sampling, up to the rounding of a packed model.
 pub(crate) fn is_same_model(one: &Checkpoint, other: &Checkpoint) -> bool {
+    fn rounded(tensor: &HostTensor) -> impl Iterator<Item = f16> {
+        tensor.values.iter().map(|&value| f16::from_f32(value))
+    }
     let (one, other) = (one.sampling_weights(), other.sampling_weights());
-    let rounded = |tensor: &HostTensor| {
-        tensor.values.iter().map(|&value| f16::from_f32(value)).collect::<Vec<_>>()
+    let is_in_other = |(name, tensor)| {
+        other.get(name).is_some_and(|other: &HostTensor| rounded(tensor).eq(rounded(other)))
     };
-    one.len() == other.len()
-        && one.iter().all(|(name, tensor)| {
-            other.get(name).is_some_and(|other| rounded(tensor) == rounded(other))
-        })
+    one.len() == other.len() && one.iter().all(is_in_other)
 }
 
 /// The classifier that supplies features and judges the images.
@@ -313,7 +312,10 @@ fn test_images(test: &Dataset, count: usize, shard: Shard) -> Images {
     let indices: Vec<usize> = spread(test.len(), count).collect();
     let rows = shard.range(indices.len());
     let own = &indices[rows.clone()];
-    let name = if test.shape[1] * test.shape[2] == 1 { "test points" } else { "test images" };
+    let name = match item_words(test.shape) {
+        ["point", _] => "test points",
+        _ => "test images",
+    };
     Images {
         name,
         protocol: format!("{} of the {} {name}, spread evenly", indices.len(), test.len()),

@@ -7,8 +7,8 @@ use rand::RngExt;
 
 use crate::{
     config::{DataConfig, DatasetName},
-    data::{self, Dataset, Loose, spread},
-    eval::{EvalError, item_words},
+    data::{self, Dataset, Loose, item_words, spread},
+    eval::EvalError,
     streams,
 };
 

@@ -4,8 +4,9 @@ use maud::{Markup, html};
 
 use super::Picture;
 use crate::{
+    data,
     eval::{
-        self, Part,
+        Part,
         results::{Estimate, Results},
     },
     page::{
@@ -85,7 +86,7 @@ pub(super) fn shape_of(models: &[Model]) -> [usize; 3] {
 
 /// What an item of the models' data is called, one and several.
 pub(super) fn item_words(models: &[Model]) -> [&'static str; 2] {
-    eval::item_words(shape_of(models))
+    data::item_words(shape_of(models))
 }
 
 /// The models that have results for a part, each with them.

@@ -62,7 +62,10 @@ impl Service<'_> {
         if let Ok(model) = bundled::find(name) {
             assets::bring(&[model.file]).await?;
         }
-        let model = OpenModel::open(name, &self.attached, &self.device.device)?;
+        let mut model = OpenModel::open(name, &self.attached, &self.device.device)?;
+        if self.device.is_cpu() {
+            model.allow_help(&self.attached);
+        }
         // Otherwise the chains would use the weights of the training run, not of this model.
         self.pause_training().await?;
         Ok(self.show_model(model).await?)

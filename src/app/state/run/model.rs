@@ -19,8 +19,7 @@ const MAX_NAME: usize = 32;
 const MAX_REASON: usize = 400;
 
 impl RunState {
-    /// Loads another model by its name or path. One loads at a time; of those that are asked for meanwhile, the last one
-    /// follows.
+    /// Loads another model by its name or path. While one loads, only the last one that is asked for waits.
     pub fn open(&self, name: impl Into<String>) {
         self.load(name.into());
     }
@@ -231,8 +230,7 @@ impl RunState {
         })
     }
 
-    /// Stays with the open model after all, when another one was asked for. Returns whether one that was asked for later
-    /// follows instead.
+    /// Stays with the open model, although another one was asked for. Returns whether a later request follows instead.
     pub(in crate::app) fn stay(&mut self) -> bool {
         let is_next = self.answered();
         if !is_next {
